@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration: plain, validated data. All that leaves cli/ on the way to the machine.
+ * Strings are owned by the config and live as long as it.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/types.h"
+
+enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
+
+#define CONFIG_SERIALS_MAX 4
+#define CONFIG_CHARDEVS_MAX 16
+#define CONFIG_DEVICES_MAX 40
+#define CONFIG_DEVICE_PROPS_MAX 32
+#define CONFIG_ACCELS_MAX 4
+#define CONFIG_CPU_FLAGS_MAX 128
+
+enum chardev_kind {
+    CHARDEV_NULL,
+    CHARDEV_STDIO,
+    CHARDEV_FILE,
+    CHARDEV_PIPE,
+    CHARDEV_PTY,
+    CHARDEV_SOCKET_UNIX,
+    CHARDEV_SOCKET_TCP,
+};
+
+struct chardev_config {
+    char *id;
+    enum chardev_kind kind;
+    char *path;   /* file, pipe, unix */
+    char *host;   /* tcp */
+    char *port;   /* tcp */
+    bool server;
+    bool wait;    /* server: wait for a client before the guest starts */
+    bool telnet;
+    u32 reconnect; /* client: seconds between attempts, 0 = do not */
+    bool append;  /* file */
+    bool signal;  /* stdio: Ctrl-C ends the process instead of reaching the guest */
+    bool mux;     /* Ctrl-A escapes (mon:) */
+    char *logfile;
+    bool logappend;
+};
+
+struct property {
+    char *key;
+    char *value;
+};
+
+/* -device, in command-line order; the machine checks the properties of the models it knows. */
+struct device_config {
+    char *text; /* the whole argument, for messages */
+    char *model;
+    char *id;
+    unsigned property_count;
+    struct property properties[CONFIG_DEVICE_PROPS_MAX];
+};
+
+struct cpu_flag {
+    char *name;
+    bool on;
+};
+
+struct cpu_config {
+    char *model; /* "max", "host", "qemu64", ...; NULL: the default */
+    unsigned flag_count;
+    struct cpu_flag flags[CONFIG_CPU_FLAGS_MAX]; /* in order; the last word on a name wins */
+};
+
+struct smp_config {
+    unsigned cpus;
+    unsigned sockets;
+    unsigned cores;   /* per socket */
+    unsigned threads; /* per core */
+    unsigned maxcpus;
+};
+
+struct machine_config {
+    enum on_off_auto pic;
+    enum on_off_auto pit;
+    enum on_off_auto rtc;
+    enum on_off_auto acpi;
+    enum on_off_auto ioapic2;
+    bool isa_serial;
+    bool x_option_roms;
+    bool auto_kernel_cmdline;
+    bool kernel_decompress;
+    bool graphics;
+    char *kernel_irqchip; /* "on", "off", "split", NULL */
+};
+
+enum accel_kind { ACCEL_SOFT, ACCEL_KVM };
+
+struct config {
+    struct machine_config machine;
+    struct cpu_config cpu;
+    struct smp_config smp;
+    u64 ram_size; /* bytes, rounded up to 8 KiB as QEMU does */
+
+    unsigned accel_count;
+    enum accel_kind accels[CONFIG_ACCELS_MAX]; /* in order of preference; none: the default */
+    bool accel_fallback;                       /* -enable-kvm: go on with soft when KVM cannot run */
+
+    char *kernel;
+    char *initrd;
+    char *append;
+    char *bios;
+
+    unsigned serial_count;
+    char *serial_chardev[CONFIG_SERIALS_MAX]; /* chardev ids; NULL: "none" */
+    unsigned chardev_count;
+    struct chardev_config chardevs[CONFIG_CHARDEVS_MAX];
+
+    unsigned device_count;
+    struct device_config devices[CONFIG_DEVICES_MAX];
+
+    bool nodefaults;
+    bool nographic;
+    bool no_reboot;
+    bool no_shutdown;
+    char *name;
+    char *pidfile;
+    char *log_path;
+    u32 log_items;
+};
+
+/* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */
+void config_init(struct config *config);
+void config_free(struct config *config);
