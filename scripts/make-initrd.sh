@@ -14,14 +14,14 @@ busybox=$parts/busybox
 initrd_fill() {
   local root=$1 program
   mkdir -p "$root"/{bin,dev,etc,proc,root,sys,tmp}
-  cp "$busybox" "$root/bin/busybox"
   for program in $("$busybox" --list); do
-    [ "$program" = busybox ] || ln -s busybox "$root/bin/$program"
+    ln -s busybox "$root/bin/$program"
   done
+  install -m 755 "$busybox" "$guest"/{selfcheck,poweroff} "$root/bin"
+  ln -sf poweroff "$root/bin/reboot"
   ln -s bin "$root/sbin"
-  cp "$guest/init" "$root/init"
-  cp "$guest/selfcheck" "$root/bin/selfcheck"
-  chmod 755 "$root/init" "$root/bin/selfcheck" "$root/bin/busybox"
+  install -m 755 "$guest/init" "$root/init"
+  install -m 644 "$guest/shrc" "$root/etc/shrc"
   for program in "$guest"/*.S; do
     cc -nostdlib -static -no-pie -o "$root/bin/$(basename "$program" .S)" "$program"
   done
