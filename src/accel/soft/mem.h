@@ -36,6 +36,7 @@ struct soft {
     _Atomic u8 *code_pages;
     struct block_cache *cache;
     const struct cpuid_model *cpuid;
+    bool crowded; /* more vCPUs than host CPUs: a vCPU that spins yields */
 };
 
 /* After a store of `size` bytes at `host`: drop code that was decoded from them. */
@@ -123,6 +124,9 @@ void mem_write(struct cpu *cpu, const struct insn *in, gva addr, const void *dat
 /* The same with supervisor rights whatever the CPL (descriptor tables, TSS, stacks of inner rings). */
 void mem_sys_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, unsigned size);
 void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size);
+
+/* Atomic OR of `bits` into one byte, with supervisor rights (accessed and busy bits of descriptors). */
+void mem_sys_or8(struct cpu *cpu, const struct insn *in, gva addr, u8 bits);
 
 /* --- Effective addresses --- */
 
