@@ -21,6 +21,7 @@
 #include "accel/soft/fault.h"
 #include "accel/soft/hostop.h"
 #include "accel/soft/mem.h"
+#include "accel/soft/soft.h"
 #include "accel/soft/tlb.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -377,6 +378,30 @@ static enum accel_exit soft_run(struct vcpu *vcpu)
     exit = soft_loop(cpu);
     block_leave(cpu);
     return exit;
+}
+
+enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max)
+{
+    enum soft_stop result = SOFT_STOP_LIMIT;
+    u64 end = cpu->stat_blocks + blocks_max;
+
+    block_enter(cpu);
+    switch (sigsetjmp(cpu->landing, 0)) {
+    case LAND_NONE:
+    case LAND_EXIT_BLOCK: break;
+    case LAND_FAULT: cpu->block = NULL; return SOFT_STOP_FAULT;
+    default: cpu->block = NULL; return SOFT_STOP_ERROR;
+    }
+    while (cpu->stat_blocks < end) {
+        if (cpu->rip == stop) {
+            result = SOFT_STOP_AT;
+            break;
+        }
+        cpu->stat_blocks++;
+        soft_run_block(cpu, soft_next_block(cpu));
+    }
+    block_leave(cpu);
+    return result;
 }
 
 /* --- Set-up --- */
