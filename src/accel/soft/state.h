@@ -24,6 +24,7 @@ enum gpr {
     R8, R9, R10, R11, R12, R13, R14, R15,
     GPR_ZERO, /* always 0: the base or index that an operand lacks */
     GPR_RIP,  /* RIP of the first instruction of the running block (RIP-relative operands are relative to it) */
+    GPR_BIAS, /* always 2^31: index of a RIP-relative operand whose displacement overflowed when it was placed */
     GPR_COUNT,
 };
 
