@@ -380,26 +380,41 @@ static enum accel_exit soft_run(struct vcpu *vcpu)
     return exit;
 }
 
-enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max)
+static enum soft_stop soft_execute_blocks(struct cpu *cpu, u64 stop, u64 end)
 {
-    enum soft_stop result = SOFT_STOP_LIMIT;
-    u64 end = cpu->stat_blocks + blocks_max;
+    while (cpu->stat_blocks < end) {
+        if (cpu->rip == stop)
+            return SOFT_STOP_AT;
+        cpu->stat_blocks++;
+        cpu->shadow = false;
+        if (cpu->mode & MODE_STEP)
+            soft_step(cpu);
+        else
+            soft_run_block(cpu, soft_next_block(cpu));
+    }
+    return SOFT_STOP_LIMIT;
+}
 
+enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max, bool deliver)
+{
+    u64 end = cpu->stat_blocks + blocks_max;
+    enum soft_stop result;
+
+    cpu->fault_depth = 0;
     block_enter(cpu);
     switch (sigsetjmp(cpu->landing, 0)) {
     case LAND_NONE:
     case LAND_EXIT_BLOCK: break;
-    case LAND_FAULT: cpu->block = NULL; return SOFT_STOP_FAULT;
+    case LAND_FAULT:
+        cpu->block = NULL;
+        if (!deliver)
+            return SOFT_STOP_FAULT;
+        cpu->stat_blocks++;
+        soft_deliver_fault(cpu);
+        break;
     default: cpu->block = NULL; return SOFT_STOP_ERROR;
     }
-    while (cpu->stat_blocks < end) {
-        if (cpu->rip == stop) {
-            result = SOFT_STOP_AT;
-            break;
-        }
-        cpu->stat_blocks++;
-        soft_run_block(cpu, soft_next_block(cpu));
-    }
+    result = soft_execute_blocks(cpu, stop, end);
     block_leave(cpu);
     return result;
 }
