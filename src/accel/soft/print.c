@@ -125,15 +125,16 @@ static void print_segment(struct printer *p, unsigned usual)
 
 static void print_disp(struct printer *p, bool alone)
 {
+    static const u64 masks[4] = { 0, 0xFFFF, 0xFFFFFFFF, ~(u64)0 };
     i64 disp = p->in->disp;
 
     if (alone)
-        print(p, "0x%" PRIx64, (u64)disp);
+        print(p, "0x%" PRIx64, (u64)disp & masks[insn_asz(p->in)]);
     else if (disp)
         print(p, "%c0x%" PRIx64, disp < 0 ? '-' : '+', (u64)(disp < 0 ? -disp : disp));
 }
 
-/* The displacement of a RIP-relative operand was made relative to the block: give the address. */
+/* RIP-relative operands are printed as the address that they come to: [rip 0x401000]. */
 static void print_rip_relative(struct printer *p)
 {
     const struct insn *in = p->in;
@@ -141,8 +142,7 @@ static void print_rip_relative(struct printer *p)
 
     if (insn_asz(in) == 2)
         addr = (u32)addr;
-    print(p, "[%s+0x%" PRIx64 "]        # 0x%" PRIx64, insn_asz(in) == 2 ? "eip" : "rip",
-          (addr - p->rip - in->len) & 0xFFFFFFFF, addr);
+    print(p, "[%s 0x%" PRIx64 "]", insn_asz(in) == 2 ? "eip" : "rip", addr);
 }
 
 static void print_index(struct printer *p, bool plus, unsigned file_bytes)
@@ -223,6 +223,13 @@ static void print_moffs(struct printer *p)
     print(p, "%s:0x%" PRIx64, seg_names[p->in->seg & 7], p->in->imm);
 }
 
+static void print_fixed(struct printer *p, const struct operand_kind *kind, unsigned bytes)
+{
+    bool byte = kind->file == FILE_GPR && bytes == 1;
+
+    print_register(p, kind, byte ? kind->number * 8u : kind->number, bytes);
+}
+
 static void print_operand(struct printer *p, unsigned place)
 {
     const struct operand_kind *kind = &operand_kinds[p->row->op[place]];
@@ -236,7 +243,7 @@ static void print_operand(struct printer *p, unsigned place)
     case SRC_REG: print_register(p, kind, in->reg, bytes); break;
     case SRC_VVVV: print_register(p, kind, in->vreg, bytes); break;
     case SRC_OPCODE: print_register(p, kind, in->rm, bytes); break;
-    case SRC_FIXED: print_register(p, kind, kind->file == FILE_GPR && bytes == 1 ? kind->number * 8u : kind->number, bytes); break;
+    case SRC_FIXED: print_fixed(p, kind, bytes); break;
     case SRC_IS4: print_register(p, kind, in->imm >> 4 & 15, bytes); break;
     case SRC_IMM:
     case SRC_SIMM: print_immediate(p, kind, place); break;
