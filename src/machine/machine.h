@@ -55,7 +55,10 @@ struct machine {
     void *boot_arg;
 
     pthread_mutex_t lock; /* protects what follows */
-    pthread_cond_t pause_cond;
+    pthread_cond_t pause_cond;  /* a vCPU has paused */
+    pthread_cond_t resume_cond; /* running or quitting was set */
+    bool running;               /* vCPUs may execute guest code */
+    bool quitting;              /* vCPU threads end */
     enum machine_request request;
     int exit_status;
     unsigned paused_vcpus;

@@ -44,6 +44,7 @@ enum insn_class {
 #define ATTR_NOWAIT BIT(12) /* x87 control instruction that does not look at pending exceptions */
 #define ATTR_Y BIT(13)      /* operand size is 64 bits with W, else 32 (set by rows.c for y operands) */
 #define ATTR_ROWS8 BIT(14)  /* stands for opcode to opcode + 7 (set by rows.c) */
+#define ATTR_VSIB BIT(15)   /* vector index (set by rows.c) */
 
 /* Key columns of a row. Several columns use ANY. */
 enum { ANY = 0xFF };
@@ -72,6 +73,7 @@ enum row_flags {
 enum operand_source {
     SRC_NONE,
     SRC_RM,     /* ModRM.rm: rm, or the memory operand */
+    SRC_VSIB,   /* as SRC_RM, a memory operand whose index is a vector register: index has its number */
     SRC_RM_ANY, /* ModRM.rm as a register whatever ModRM.mod is: rm */
     SRC_REG,    /* ModRM.reg: reg */
     SRC_VVVV,   /* VEX.vvvv: vreg */
@@ -147,11 +149,53 @@ struct insn_row {
 extern const struct insn_row insn_rows[];
 extern const unsigned insn_row_count;
 
+/* `insn.flags` fields. */
+static inline unsigned insn_osz(const struct insn *in)
+{
+    return in->flags >> INSN_OSZ_SHIFT;
+}
+
+static inline unsigned insn_asz(const struct insn *in)
+{
+    return (in->flags & INSN_ASZ) >> INSN_ASZ_SHIFT;
+}
+
 /*
  * Decode one instruction from `avail` bytes at `bytes`. `mode` is the MODE_* word, `features` the bit set by enum
- * cpu_feature of what the guest may use. Fills all of *out but `off` (0) and, for CLASS_HOST, `hostop`.
+ * cpu_feature of what the guest may use. Fills all of *out; `off` is 0 (see
+ * insn_place) and, for CLASS_HOST, `imm` is the immediate.
  */
 enum decode_result decode_insn(const u8 *bytes, size_t avail, u32 mode, const u64 *features, struct insn *out);
+
+/* Add to the displacement of a RIP-relative operand; what does not fit goes to the index. */
+static inline void insn_disp_add(struct insn *in, i64 delta)
+{
+    i64 disp = in->disp + delta;
+
+    if (disp > INT32_MAX) {
+        in->index = GPR_BIAS;
+        disp -= INT64_C(1) << 31;
+    }
+    in->disp = (i32)disp;
+}
+
+/*
+ * Put a decoded instruction `off` bytes after its block's first byte: what was relative to the instruction's own
+ * first byte (branch targets, RIP-relative displacements) becomes relative to the block's.
+ */
+static inline void insn_place(struct insn *in, unsigned off)
+{
+    unsigned op = insn_rows[in->row].op[0];
+
+    in->off = off & 0xFFF;
+    if (in->base == GPR_RIP)
+        insn_disp_add(in, off);
+    if (op == OP_Jb || op == OP_Jz)
+        in->imm += off;
+}
+
+/* Bytes of operand `op` (an enum operand_id) of `in`, 0 when it has no size. */
+unsigned operand_bytes(const struct insn *in, unsigned op, u32 mode);
 
 /* Text of an instruction in Intel syntax; `rip` of its first byte, for branch targets. Returns `text`. */
 char *insn_print(const struct insn *in, u64 rip, u32 mode, char *text, size_t size);

@@ -15,7 +15,8 @@ const struct operand_kind operand_kinds[OP_COUNT] = {
 /* What an operand kind adds to the attributes of its row. */
 #define OPERAND_ATTR(source, size) \
     (((source) == SRC_RM || (source) == SRC_RM_ANY || (source) == SRC_REG ? ATTR_MODRM : 0) | \
-     ((source) == SRC_OPCODE ? ATTR_ROWS8 : 0) | ((size) == SZ_Y ? ATTR_Y : 0))
+     ((source) == SRC_VSIB ? ATTR_MODRM | ATTR_VSIB : 0) | ((source) == SRC_OPCODE ? ATTR_ROWS8 : 0) | \
+     ((size) == SZ_Y ? ATTR_Y : 0))
 
 enum {
 #define OPERAND(kind, source, file, size, number) OP_ATTR_##kind = OPERAND_ATTR(source, size),
