@@ -54,6 +54,7 @@ struct vcpu {
     bool bsp;
     _Atomic u32 requests; /* enum vcpu_request_bit */
     _Atomic u8 sipi_vector;
+    _Atomic bool kicked; /* a paravirtual kick is due: the next HLT does not wait */
     enum vcpu_run_state run_state; /* own thread only */
 
     const struct vcpu_apic_ops *apic_ops;
