@@ -73,7 +73,8 @@ static void cpuid_vendor(const struct cpuid_model *model, struct cpuid_result *r
     r->ecx = load_le32(model->vendor + 8);
 }
 
-static void cpuid_leaf_0(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_0(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     (void)q;
     r->eax = model->max_basic;
@@ -81,7 +82,8 @@ static void cpuid_leaf_0(const struct cpuid_model *model, const struct cpuid_que
 }
 
 /* EBX: brand 0, CLFLUSH line of 64 bytes, logical CPUs of the package, initial APIC ID. */
-static void cpuid_leaf_1(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_1(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     r->eax = model->signature;
     r->ebx = 8 << 8 | MIN(model->cores * model->threads, 255u) << 16 | (q->apic_id & 0xFF) << 24;
@@ -92,7 +94,8 @@ static void cpuid_leaf_1(const struct cpuid_model *model, const struct cpuid_que
 }
 
 /* One descriptor each: "see leaf 4" for the caches, "no information" for the TLBs. */
-static void cpuid_leaf_2(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_2(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     (void)model;
     (void)q;
@@ -111,7 +114,8 @@ static const struct {
     { 3, 3, 16, 1, 16384 }, /* L3, 16 MiB */
 };
 
-static void cpuid_leaf_4(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_4(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     u32 package = 1u << (model->core_bits + model->thread_bits);
     u32 sharing;
@@ -125,7 +129,8 @@ static void cpuid_leaf_4(const struct cpuid_model *model, const struct cpuid_que
     r->ecx = cpuid_caches[q->subleaf].sets - 1;
 }
 
-static void cpuid_leaf_5(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_5(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     (void)q;
     if (!feature_has(model->features, FEAT_MONITOR))
@@ -135,13 +140,15 @@ static void cpuid_leaf_5(const struct cpuid_model *model, const struct cpuid_que
     r->ecx = 3; /* extensions listed here; interrupts break MWAIT even when masked */
 }
 
-static void cpuid_leaf_6(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_6(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     (void)q;
     r->eax = model->words[WORD_6_EAX];
 }
 
-static void cpuid_leaf_7(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_7(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     if (q->subleaf != 0)
         return;
@@ -151,7 +158,8 @@ static void cpuid_leaf_7(const struct cpuid_model *model, const struct cpuid_que
 }
 
 /* Topology: threads of a core, then cores of a package. */
-static void cpuid_leaf_b(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_b(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     r->ecx = q->subleaf & 0xFF;
     r->edx = q->apic_id;
@@ -171,7 +179,8 @@ static u32 cpuid_xsave_size(u64 components)
     return XSAVE_SIZE_BASE + (components & XCR0_AVX ? XSAVE_SIZE_AVX : 0);
 }
 
-static void cpuid_leaf_d(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_d(const struct cpuid_model *model, const struct cpuid_query *q,
+                         struct cpuid_result *r)
 {
     u64 supported = cpuid_xcr0(model);
 
@@ -190,7 +199,8 @@ static void cpuid_leaf_d(const struct cpuid_model *model, const struct cpuid_que
     }
 }
 
-static void cpuid_leaf_15(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_15(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     r->eax = model->crystal_denominator;
@@ -198,7 +208,8 @@ static void cpuid_leaf_15(const struct cpuid_model *model, const struct cpuid_qu
     r->ecx = APIC_CLOCK_HZ;
 }
 
-static void cpuid_leaf_16(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_16(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     r->eax = (u32)((model->tsc_hz + 500000) / 1000000) & 0xFFFF;
@@ -208,7 +219,8 @@ static void cpuid_leaf_16(const struct cpuid_model *model, const struct cpuid_qu
 
 /* --- KVM leaves --- */
 
-static void cpuid_leaf_kvm(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_kvm(const struct cpuid_model *model, const struct cpuid_query *q,
+                           struct cpuid_result *r)
 {
     switch (q->leaf) {
     case CPUID_HYPERVISOR:
@@ -217,21 +229,19 @@ static void cpuid_leaf_kvm(const struct cpuid_model *model, const struct cpuid_q
         r->ecx = load_le32("VMKV");
         r->edx = load_le32("M\0\0");
         break;
-    case CPUID_HYPERVISOR + 1:
-        r->eax = model->kvm_features;
-        break;
+    case CPUID_HYPERVISOR + 1: r->eax = model->kvm_features; break;
     case CPUID_HYPERVISOR_MAX:
         r->eax = (u32)(model->tsc_hz / 1000);
         r->ebx = APIC_CLOCK_HZ / 1000;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
 /* --- Extended leaves --- */
 
-static void cpuid_leaf_80(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_80(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     r->eax = model->max_extended;
@@ -242,7 +252,8 @@ static void cpuid_leaf_80(const struct cpuid_model *model, const struct cpuid_qu
 /* AMD repeats the bits of leaf 1 EDX that it had before Intel did (APM vol. 3, E.4.2). */
 #define EDX_81_AMD_COPIES 0x0183F3FFu
 
-static void cpuid_leaf_81(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_81(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     struct cpuid_result one = { 0 };
 
@@ -257,7 +268,8 @@ static void cpuid_leaf_81(const struct cpuid_model *model, const struct cpuid_qu
         r->ecx |= ECX_81_CMP_LEGACY;
 }
 
-static void cpuid_leaf_brand(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_brand(const struct cpuid_model *model, const struct cpuid_query *q,
+                             struct cpuid_result *r)
 {
     char text[48] = "";
 
@@ -266,7 +278,8 @@ static void cpuid_leaf_brand(const struct cpuid_model *model, const struct cpuid
 }
 
 /* AMD's L1: data and code caches of 32 KiB, 8 ways, 64-byte lines; TLBs of 64 entries. */
-static void cpuid_leaf_85(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_85(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     if (!cpuid_is_amd(model))
@@ -278,7 +291,8 @@ static void cpuid_leaf_85(const struct cpuid_model *model, const struct cpuid_qu
 }
 
 /* L2 of 2 MiB, 16 ways; for AMD also L3 of 16 MiB, 16 ways. */
-static void cpuid_leaf_86(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_86(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     r->ecx = 2048 << 16 | 8 << 12 | 64;
@@ -288,26 +302,30 @@ static void cpuid_leaf_86(const struct cpuid_model *model, const struct cpuid_qu
     }
 }
 
-static void cpuid_leaf_87(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_87(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     r->edx = model->words[WORD_87_EDX];
 }
 
 /* Address widths; for AMD the CPUs of the package and the width of their field in the APIC ID. */
-static void cpuid_leaf_88(const struct cpuid_model *model, const struct cpuid_query *q, struct cpuid_result *r)
+static void cpuid_leaf_88(const struct cpuid_model *model, const struct cpuid_query *q,
+                          struct cpuid_result *r)
 {
     (void)q;
     r->eax = cpuid_phys_bits(model) | cpuid_linear_bits(model) << 8;
     if (cpuid_is_amd(model) && model->cores * model->threads > 1)
-        r->ecx = (model->cores * model->threads - 1) | (model->core_bits + model->thread_bits) << 12;
+        r->ecx = (model->cores * model->threads - 1) | (model->core_bits + model->thread_bits)
+                                                           << 12;
 }
 
 /* --- Dispatch --- */
 
 static const struct {
     u32 leaf;
-    void (*fill)(const struct cpuid_model *model, const struct cpuid_query *query, struct cpuid_result *result);
+    void (*fill)(const struct cpuid_model *model, const struct cpuid_query *query,
+                 struct cpuid_result *result);
 } cpuid_leaves[] = {
     { 0x0, cpuid_leaf_0 },
     { 0x1, cpuid_leaf_1 },

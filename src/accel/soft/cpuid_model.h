@@ -26,6 +26,22 @@ enum cpuid_word {
 #define KVM_FEATURE_CLOCKSOURCE2       BIT(3)
 #define KVM_FEATURE_PV_UNHALT          BIT(7)
 #define KVM_FEATURE_CLOCKSOURCE_STABLE BIT(24)
+#define KVM_FEATURES_ALL \
+    (KVM_FEATURE_CLOCKSOURCE | KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | \
+     KVM_FEATURE_PV_UNHALT | KVM_FEATURE_CLOCKSOURCE_STABLE)
+
+enum feature_kind { OURS, HOST };
+
+struct feature_info {
+    const char *name;
+    u8 word; /* enum cpuid_word */
+    u8 bit;
+    u8 kind;   /* enum feature_kind */
+    u8 models; /* M_* */
+};
+
+/* By enum cpu_feature; rows without a name are not features. */
+extern const struct feature_info cpuid_feature_table[FEAT_COUNT];
 
 struct cpuid_model {
     const char *name;
@@ -50,5 +66,19 @@ struct cpuid_host {
 };
 
 /* As cpuid_model_new for a given host: for tests. */
-struct cpuid_model *cpuid_model_build(const struct config *config, u64 tsc_hz, const struct cpuid_host *host,
-                                      struct error *err);
+struct cpuid_model *cpuid_model_build(const struct config *config, u64 tsc_hz,
+                                      const struct cpuid_host *host, struct error *err);
+
+void cpuid_feature_set(struct cpuid_model *model, enum cpu_feature feature, bool on);
+
+/* Can the engine do it, with what the host has? */
+bool cpuid_feature_on_host(const struct cpuid_host *host, enum cpu_feature feature);
+
+struct cpu_config;
+
+/* Change `model` by the flags of -cpu. False and `err` for an unknown one. */
+bool cpuid_apply_flags(struct cpuid_model *model, const struct cpu_config *cpu,
+                       const struct cpuid_host *host, struct error *err);
+
+/* The better of two guesses at what `word` was meant to be; either may be NULL, and the result. */
+const char *cpuid_nearer(const char *word, const char *best, const char *candidate);

@@ -9,20 +9,21 @@
  */
 #include "accel/soft/event.h"
 
+#include "accel/soft/frame.h"
 #include "accel/soft/insn.h"
 #include "accel/soft/msr.h"
 #include "accel/soft/seg.h"
-#include "accel/soft/frame.h"
 #include "accel/soft/sysmem.h"
 #include "accel/soft/tlb.h"
 #include "base/log.h"
 
-#define DR7_GD           BIT64(13)
+#define DR7_GD        BIT64(13)
 
 /* Vectors that push an error code, and exceptions that are faults (SDM vol. 3A, table 6-1). */
-#define VECTORS_ERROR    (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17))
-#define VECTORS_FAULT    (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | \
-                          BIT(16) | BIT(17) | BIT(19))
+#define VECTORS_ERROR (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17))
+#define VECTORS_FAULT \
+    (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | \
+     BIT(16) | BIT(17) | BIT(19))
 
 /* What is known of a delivery on its way. */
 struct event {
@@ -161,8 +162,8 @@ static void event_deliver_long(struct cpu *cpu, struct event *e)
 {
     bool inner = e->level != cpu->cpl;
     struct frame_stack st = { .mask = ~UINT64_C(0), .code = e->ext, .user = e->level == 3 };
-    u64 frame[6] = { cpu->seg[SEG_SS].selector, cpu->gpr[RSP], event_flags(cpu, e), cpu->seg[SEG_CS].selector,
-                     cpu->rip, e->code };
+    u64 frame[6] = { cpu->seg[SEG_SS].selector, cpu->gpr[RSP], event_flags(cpu, e),
+                     cpu->seg[SEG_CS].selector, cpu->rip,      e->code };
 
     if (e->ist)
         st.sp = seg_tss_rsp(cpu, e->in, 3 + e->ist, e->ext);
@@ -256,7 +257,8 @@ static void event_deliver_same(struct cpu *cpu, struct event *e, unsigned width)
     event_enter(cpu, e);
 }
 
-void event_deliver_at(struct cpu *cpu, const struct insn *in, unsigned vector, u32 code, enum event_kind kind)
+void event_deliver_at(struct cpu *cpu, const struct insn *in, unsigned vector, u32 code,
+                      enum event_kind kind)
 {
     struct event e = {
         .in = in,
@@ -267,8 +269,9 @@ void event_deliver_at(struct cpu *cpu, const struct insn *in, unsigned vector, u
     };
     unsigned width;
 
-    LOG(LOG_INT, "event 0x%02x code 0x%x at %04x:%016llx cpl %u", vector, code, cpu->seg[SEG_CS].selector,
-        (unsigned long long)cpu->rip, cpu->cpl);
+    if (kind == EVENT_SOFTWARE)
+        LOG(LOG_INT, "cpu %u: software interrupt 0x%02x rip 0x%llx cpl %u", cpu->vcpu->id, vector,
+            (unsigned long long)cpu->rip, cpu->cpl);
     if (!(cpu->mode & MODE_PE)) {
         event_deliver_real(cpu, &e);
         return;

@@ -11,8 +11,8 @@
 
 enum event_kind {
     EVENT_EXCEPTION, /* fault or trap of the processor; pushes an error code where its vector has one */
-    EVENT_EXTERNAL,  /* external interrupt or NMI */
-    EVENT_SOFTWARE,  /* INT n, INT3, INTO: checks the gate's DPL; cpu->rip is already past the instruction */
+    EVENT_EXTERNAL, /* external interrupt or NMI */
+    EVENT_SOFTWARE, /* INT n, INT3, INTO: checks the gate's DPL; cpu->rip is already past the instruction */
 };
 
 /*
@@ -22,7 +22,8 @@ enum event_kind {
 void event_deliver(struct cpu *cpu, unsigned vector, u32 code, enum event_kind kind);
 
 /* The same for instruction `in`, which faults met on the way are charged to (NULL: cpu->rip says it all). */
-void event_deliver_at(struct cpu *cpu, const struct insn *in, unsigned vector, u32 code, enum event_kind kind);
+void event_deliver_at(struct cpu *cpu, const struct insn *in, unsigned vector, u32 code,
+                      enum event_kind kind);
 
 /* Call after RFLAGS.IF may have been set: an interrupt that was seen while it was clear gets another look. */
 static inline void event_if_changed(struct cpu *cpu)

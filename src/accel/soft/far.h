@@ -28,14 +28,15 @@ void far_read(struct cpu *cpu, const struct insn *in, u16 selector, struct descr
 void far_check_present(struct cpu *cpu, const struct insn *in, const struct descriptor *d);
 
 /* The offset is inside the segment, or canonical for 64-bit code: else #GP(0). */
-void far_check_offset(struct cpu *cpu, const struct insn *in, const struct descriptor *d, u64 offset);
+void far_check_offset(struct cpu *cpu, const struct insn *in, const struct descriptor *d,
+                      u64 offset);
 
 /* The code segment that a return goes to, of privilege level `level`: all checks but the offset's. */
 void far_check_return(struct cpu *cpu, const struct insn *in, u16 selector, struct descriptor *d);
 
 /* A return to an outer level, or IRET in 64-bit mode: read and check the stack segment (it may be null in 64-bit code). */
-struct segment far_return_ss(struct cpu *cpu, const struct insn *in, u16 selector, const struct descriptor *cs,
-                             unsigned level);
+struct segment far_return_ss(struct cpu *cpu, const struct insn *in, u16 selector,
+                             const struct descriptor *cs, unsigned level);
 
 /* Load CS from `d` with CPL `level`, and RIP. The caller updates the mode. */
 void far_set_cs(struct cpu *cpu, const struct descriptor *d, unsigned level, u64 rip);

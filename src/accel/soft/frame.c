@@ -41,7 +41,8 @@ static bool frame_expands_down(const struct frame_stack *st)
 }
 
 /* Are `size` bytes at `offset` inside the segment? */
-static bool frame_in_limit(const struct cpu *cpu, const struct frame_stack *st, u64 offset, unsigned size)
+static bool frame_in_limit(const struct cpu *cpu, const struct frame_stack *st, u64 offset,
+                           unsigned size)
 {
     u64 last = offset + size - 1;
 
@@ -52,8 +53,8 @@ static bool frame_in_limit(const struct cpu *cpu, const struct frame_stack *st, 
     return last <= st->limit;
 }
 
-static void frame_write(struct cpu *cpu, const struct insn *in, const struct frame_stack *st, u64 offset,
-                        const void *data, unsigned size)
+static void frame_write(struct cpu *cpu, const struct insn *in, const struct frame_stack *st,
+                        u64 offset, const void *data, unsigned size)
 {
     gva addr = st->base + offset;
 
@@ -66,8 +67,8 @@ static void frame_write(struct cpu *cpu, const struct insn *in, const struct fra
 }
 
 /* A frame that a small stack pointer wraps through zero in its middle: each value has a place of its own. */
-static void frame_push_wrapped(struct cpu *cpu, const struct insn *in, struct frame_stack *st, const u64 *values,
-                               unsigned count, unsigned width)
+static void frame_push_wrapped(struct cpu *cpu, const struct insn *in, struct frame_stack *st,
+                               const u64 *values, unsigned count, unsigned width)
 {
     for (unsigned i = 1; i <= count; i++) {
         if (!frame_in_limit(cpu, st, (st->sp - (u64)i * width) & st->mask, width))
@@ -79,8 +80,8 @@ static void frame_push_wrapped(struct cpu *cpu, const struct insn *in, struct fr
     }
 }
 
-void frame_push(struct cpu *cpu, const struct insn *in, struct frame_stack *st, const u64 *values, unsigned count,
-                unsigned width)
+void frame_push(struct cpu *cpu, const struct insn *in, struct frame_stack *st, const u64 *values,
+                unsigned count, unsigned width)
 {
     u8 frame[FRAME_MAX * 8];
     unsigned size = count * width;

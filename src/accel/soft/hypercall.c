@@ -16,7 +16,8 @@
 
 bool hypercall_take_kick(struct vcpu *vcpu)
 {
-    return atomic_load_explicit(&vcpu->kicked, memory_order_relaxed) && atomic_exchange(&vcpu->kicked, false);
+    return atomic_load_explicit(&vcpu->kicked, memory_order_relaxed) &&
+           atomic_exchange(&vcpu->kicked, false);
 }
 
 static void hypercall_kick(struct machine *machine, u64 apic_id)

@@ -30,26 +30,26 @@ struct msr_row {
  * What speculation leaks this CPU does not have: an interpreter speculates nothing that a guest could steer. Bits
  * of SDM vol. 4, table 2-2, 10AH. IBRS_ALL has Linux take the cheapest mitigation of Spectre v2.
  */
-#define ARCH_CAP_RDCL_NO              BIT64(0)
-#define ARCH_CAP_IBRS_ALL             BIT64(1)
-#define ARCH_CAP_SKIP_L1DFL_VMENTRY   BIT64(3)
-#define ARCH_CAP_SSB_NO               BIT64(4)
-#define ARCH_CAP_MDS_NO               BIT64(5)
-#define ARCH_CAP_PSCHANGE_MC_NO       BIT64(6)
-#define ARCH_CAP_TAA_NO               BIT64(8)
-#define ARCH_CAP_SBDR_SSDP_NO         BIT64(13)
-#define ARCH_CAP_FBSDP_NO             BIT64(14)
-#define ARCH_CAP_PSDP_NO              BIT64(15)
-#define ARCH_CAP_BHI_NO               BIT64(20)
-#define ARCH_CAP_PBRSB_NO             BIT64(24)
-#define ARCH_CAP_GDS_NO               BIT64(26)
-#define ARCH_CAP_RFDS_NO              BIT64(27)
-#define ARCH_CAP_ITS_NO               BIT64(62)
+#define ARCH_CAP_RDCL_NO            BIT64(0)
+#define ARCH_CAP_IBRS_ALL           BIT64(1)
+#define ARCH_CAP_SKIP_L1DFL_VMENTRY BIT64(3)
+#define ARCH_CAP_SSB_NO             BIT64(4)
+#define ARCH_CAP_MDS_NO             BIT64(5)
+#define ARCH_CAP_PSCHANGE_MC_NO     BIT64(6)
+#define ARCH_CAP_TAA_NO             BIT64(8)
+#define ARCH_CAP_SBDR_SSDP_NO       BIT64(13)
+#define ARCH_CAP_FBSDP_NO           BIT64(14)
+#define ARCH_CAP_PSDP_NO            BIT64(15)
+#define ARCH_CAP_BHI_NO             BIT64(20)
+#define ARCH_CAP_PBRSB_NO           BIT64(24)
+#define ARCH_CAP_GDS_NO             BIT64(26)
+#define ARCH_CAP_RFDS_NO            BIT64(27)
+#define ARCH_CAP_ITS_NO             BIT64(62)
 #define ARCH_CAPABILITIES \
     (ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_SKIP_L1DFL_VMENTRY | ARCH_CAP_SSB_NO | \
      ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO | \
-     ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | \
-     ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO)
+     ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | \
+     ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO)
 
 #define APIC_BASE_BSP             BIT64(8)
 #define APIC_BASE_X2APIC          BIT64(10)
@@ -59,8 +59,9 @@ struct msr_row {
 #define MTRR_MASK_VALID           BIT64(11)
 #define HWCR_TSC_FREQ_SEL         BIT64(24)
 #define DE_CFG_LFENCE_SERIALIZING BIT64(1)
-#define SPEC_CTRL_VALID           (BIT64(0) | BIT64(1) | BIT64(2)) /* IBRS, STIBP, SSBD: STIBP and SSBD are taken as hints */
-#define DEBUGCTL_VALID            (BIT64(0) | BIT64(1))
+#define SPEC_CTRL_VALID \
+    (BIT64(0) | BIT64(1) | BIT64(2)) /* IBRS, STIBP, SSBD: STIBP and SSBD are taken as hints */
+#define DEBUGCTL_VALID (BIT64(0) | BIT64(1))
 
 /* --- Checks --- */
 
@@ -319,7 +320,8 @@ static bool msr_write_mtrr_var(struct cpu *cpu, const struct msr_row *row, u32 i
     return true;
 }
 
-static bool msr_write_mtrr_def_type(struct cpu *cpu, const struct msr_row *row, u32 index, u64 value)
+static bool msr_write_mtrr_def_type(struct cpu *cpu, const struct msr_row *row, u32 index,
+                                    u64 value)
 {
     (void)row;
     (void)index;
@@ -349,12 +351,12 @@ static bool msr_write_pred_cmd(struct cpu *cpu, const struct msr_row *row, u32 i
     return (value & ~BIT64(0)) == 0;
 }
 
-/* SDM vol. 3A, 9.11.7.1: software writes 0, executes CPUID and reads the revision in the upper half. */
+/* SDM vol. 3A, 9.11.7.1: software writes 0, executes CPUID and reads the revision in the upper half (AMD: the lower). */
 static bool msr_read_microcode(struct cpu *cpu, const struct msr_row *row, u32 index, u64 *value)
 {
     (void)row;
     (void)index;
-    *value = cpu->msr.microcode_rev << 32;
+    *value = cpu->msr.microcode_rev << (cpuid_is_amd(cpu->cpuid) ? 0 : 32);
     return true;
 }
 
@@ -409,7 +411,8 @@ static bool msr_write_mcg_status(struct cpu *cpu, const struct msr_row *row, u32
 
 /* --- KVM --- */
 
-static bool msr_write_kvm_wall_clock(struct cpu *cpu, const struct msr_row *row, u32 index, u64 value)
+static bool msr_write_kvm_wall_clock(struct cpu *cpu, const struct msr_row *row, u32 index,
+                                     u64 value)
 {
     (void)row;
     (void)index;
@@ -417,7 +420,8 @@ static bool msr_write_kvm_wall_clock(struct cpu *cpu, const struct msr_row *row,
     return true;
 }
 
-static bool msr_write_kvm_system_time(struct cpu *cpu, const struct msr_row *row, u32 index, u64 value)
+static bool msr_write_kvm_system_time(struct cpu *cpu, const struct msr_row *row, u32 index,
+                                      u64 value)
 {
     (void)row;
     (void)index;
@@ -494,8 +498,8 @@ static const struct msr_row msr_rows[] = {
 
 static bool msr_is_kvm(u32 index)
 {
-    return index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_SYSTEM_TIME || index == MSR_KVM_WALL_CLOCK_OLD ||
-           index == MSR_KVM_SYSTEM_TIME_OLD;
+    return index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_SYSTEM_TIME ||
+           index == MSR_KVM_WALL_CLOCK_OLD || index == MSR_KVM_SYSTEM_TIME_OLD;
 }
 
 /* The row of a register that this model has, or NULL. */

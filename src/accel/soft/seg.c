@@ -10,12 +10,12 @@
 #include "accel/soft/sysmem.h"
 #include "accel/soft/tlb.h"
 
-#define SEG_DATA_RW     (SEG_TYPE_ACCESSED | SEG_TYPE_RW)
+#define SEG_DATA_RW  (SEG_TYPE_ACCESSED | SEG_TYPE_RW)
 
 /* Offsets in task state segments. */
-#define TSS16_STACKS    2  /* SP, SS of level 0; 4 bytes a level */
-#define TSS32_STACKS    4  /* ESP, SS of level 0; 8 bytes a level */
-#define TSS64_STACKS    4  /* RSP0; 8 bytes each up to IST7, slot 3 being reserved */
+#define TSS16_STACKS 2 /* SP, SS of level 0; 4 bytes a level */
+#define TSS32_STACKS 4 /* ESP, SS of level 0; 8 bytes a level */
+#define TSS64_STACKS 4 /* RSP0; 8 bytes each up to IST7, slot 3 being reserved */
 
 /* --- Descriptors --- */
 
@@ -106,7 +106,8 @@ struct segment segment_real(const struct segment *old, u16 selector, bool code)
         s.limit = 0xFFFF;
     s.selector = selector;
     s.base = (u64)selector << 4;
-    s.attr = (u16)((s.attr & (SEG_DB | SEG_G)) | SEG_P | SEG_S | SEG_DATA_RW | (code ? SEG_TYPE_CODE : 0));
+    s.attr = (u16)((s.attr & (SEG_DB | SEG_G)) | SEG_P | SEG_S | SEG_DATA_RW |
+                   (code ? SEG_TYPE_CODE : 0));
     return s;
 }
 
@@ -122,12 +123,13 @@ struct segment segment_vm86(u16 selector)
 
 /* --- MOV to a segment register --- */
 
-void seg_check_ss(struct cpu *cpu, const struct insn *in, const struct descriptor *d, unsigned level, int vector,
-                  u32 ext)
+void seg_check_ss(struct cpu *cpu, const struct insn *in, const struct descriptor *d,
+                  unsigned level, int vector, u32 ext)
 {
     u32 code = SEL_ERROR(d->selector) | ext;
 
-    if ((d->selector & SEL_RPL) != level || descriptor_dpl(d) != level || !descriptor_is_writable_data(d))
+    if ((d->selector & SEL_RPL) != level || descriptor_dpl(d) != level ||
+        !descriptor_is_writable_data(d))
         cpu_fault(cpu, in, (enum vector)vector, code);
     if (!descriptor_present(d))
         cpu_fault(cpu, in, VEC_SS, code);
@@ -201,7 +203,8 @@ void seg_drop_privileged(struct cpu *cpu)
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         struct segment *s = &cpu->seg[data[i]];
         unsigned dpl = (s->attr & SEG_DPL) >> SEG_DPL_SHIFT;
-        bool conforming = (s->attr & (SEG_TYPE_CODE | SEG_TYPE_EC)) == (SEG_TYPE_CODE | SEG_TYPE_EC);
+        bool conforming =
+            (s->attr & (SEG_TYPE_CODE | SEG_TYPE_EC)) == (SEG_TYPE_CODE | SEG_TYPE_EC);
 
         if (!(s->attr & SEG_UNUSABLE) && !conforming && dpl < cpu->cpl)
             *s = segment_null(0, 0);
@@ -216,7 +219,8 @@ static void seg_tss_check(struct cpu *cpu, const struct insn *in, u32 offset, u3
         cpu_fault(cpu, in, VEC_TS, SEL_ERROR(cpu->tr.selector) | ext);
 }
 
-void seg_tss_stack(struct cpu *cpu, const struct insn *in, unsigned level, u32 ext, u16 *ss, u64 *sp)
+void seg_tss_stack(struct cpu *cpu, const struct insn *in, unsigned level, u32 ext, u16 *ss,
+                   u64 *sp)
 {
     gva tss = cpu->tr.base;
     u32 offset;

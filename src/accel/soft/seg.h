@@ -114,14 +114,15 @@ void seg_load(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u16 sele
  * Check the descriptor of a new SS for a stack at privilege level `level`: faults of `vector` (#TS for stacks from a
  * TSS, #GP for returns) with error codes that have `ext`, #SS when it is not present.
  */
-void seg_check_ss(struct cpu *cpu, const struct insn *in, const struct descriptor *d, unsigned level, int vector,
-                  u32 ext);
+void seg_check_ss(struct cpu *cpu, const struct insn *in, const struct descriptor *d,
+                  unsigned level, int vector, u32 ext);
 
 /* At a return to an outer level: empty the data segment registers that may not be used there. */
 void seg_drop_privileged(struct cpu *cpu);
 
 /* Stack pointer and stack selector for `level` from a 16- or 32-bit TSS. Faults with #TS. */
-void seg_tss_stack(struct cpu *cpu, const struct insn *in, unsigned level, u32 ext, u16 *ss, u64 *sp);
+void seg_tss_stack(struct cpu *cpu, const struct insn *in, unsigned level, u32 ext, u16 *ss,
+                   u64 *sp);
 
 /* RSP0-2 (`slot` 0 to 2) or IST1-7 (`slot` 4 to 10) from a 64-bit TSS. Faults with #TS. */
 u64 seg_tss_rsp(struct cpu *cpu, const struct insn *in, unsigned slot, u32 ext);

@@ -18,7 +18,8 @@ static inline const struct tlb_entry *sysmem_entry(const struct cpu *cpu, gva ad
     return &cpu->tlbs[context].entries[(addr >> 12) & (TLB_SIZE - 1)];
 }
 
-static inline void sysmem_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, unsigned size)
+static inline void sysmem_read(struct cpu *cpu, const struct insn *in, gva addr, void *data,
+                               unsigned size)
 {
     const struct tlb_entry *e = sysmem_entry(cpu, addr);
 
@@ -28,7 +29,8 @@ static inline void sysmem_read(struct cpu *cpu, const struct insn *in, gva addr,
         mem_sys_read(cpu, in, addr, data, size);
 }
 
-static inline void sysmem_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size)
+static inline void sysmem_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data,
+                                unsigned size)
 {
     const struct tlb_entry *e = sysmem_entry(cpu, addr);
 

@@ -118,7 +118,8 @@ static void cache_invpcid(struct cpu *cpu, const struct insn *in)
         cpu_gp(cpu, in, 0);
     if (type > INVPCID_PCID)
         tlb_flush(cpu, TLB_FLUSH_ALL, 0);
-    else if (type == INVPCID_ADDRESS && descriptor[0] == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & PCID_MASK : 0))
+    else if (type == INVPCID_ADDRESS &&
+             descriptor[0] == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & PCID_MASK : 0))
         tlb_flush(cpu, TLB_FLUSH_PAGE, descriptor[1]);
     else
         tlb_flush(cpu, TLB_FLUSH_PCID, descriptor[0]);

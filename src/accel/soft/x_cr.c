@@ -15,21 +15,22 @@
 #include "machine/machine.h"
 
 #define CR0_VALID \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-#define CR0_FLUSHES      (CR0_PG | CR0_WP | CR0_PE)
-#define CR4_FLUSHES      (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_LA57)
-#define CR4_PDPTES       (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP) /* changes that load the PDPTEs anew */
-#define CR3_NO_FLUSH     BIT64(63)
-#define CR3_PCID         UINT64_C(0xFFF)
-#define PDPTE_P          BIT64(0)
-#define PDPTE_RESERVED   UINT64_C(0x1E6)
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+     CR0_PG)
+#define CR0_FLUSHES    (CR0_PG | CR0_WP | CR0_PE)
+#define CR4_FLUSHES    (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_LA57)
+#define CR4_PDPTES     (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP) /* changes that load the PDPTEs anew */
+#define CR3_NO_FLUSH   BIT64(63)
+#define CR3_PCID       UINT64_C(0xFFF)
+#define PDPTE_P        BIT64(0)
+#define PDPTE_RESERVED UINT64_C(0x1E6)
 
-#define DR6_FIXED_1      UINT64_C(0xFFFF0FF0)
-#define DR6_WRITABLE     UINT64_C(0xE00F)
-#define DR6_BD           BIT64(13)
-#define DR7_FIXED_1      BIT64(10)
-#define DR7_WRITABLE     UINT64_C(0xFFFF23FF)
-#define DR7_GD           BIT64(13)
+#define DR6_FIXED_1    UINT64_C(0xFFFF0FF0)
+#define DR6_WRITABLE   UINT64_C(0xE00F)
+#define DR6_BD         BIT64(13)
+#define DR7_FIXED_1    BIT64(10)
+#define DR7_WRITABLE   UINT64_C(0xFFFF23FF)
+#define DR7_GD         BIT64(13)
 
 static void cr_check_cpl0(struct cpu *cpu, const struct insn *in)
 {
@@ -143,11 +144,11 @@ static const struct {
     u64 bit;
     enum cpu_feature feature;
 } cr4_bits[] = {
-    { CR4_TSD, FEAT_TSC },         { CR4_DE, FEAT_DE },           { CR4_PSE, FEAT_PSE },
-    { CR4_PAE, FEAT_PAE },         { CR4_MCE, FEAT_MCE },         { CR4_PGE, FEAT_PGE },
-    { CR4_PCE, FEAT_NONE },        { CR4_OSFXSR, FEAT_FXSR },     { CR4_OSXMMEXCPT, FEAT_SSE },
-    { CR4_UMIP, FEAT_UMIP },       { CR4_LA57, FEAT_LA57 },       { CR4_FSGSBASE, FEAT_FSGSBASE },
-    { CR4_PCIDE, FEAT_PCID },      { CR4_OSXSAVE, FEAT_XSAVE },   { CR4_SMEP, FEAT_SMEP },
+    { CR4_TSD, FEAT_TSC },    { CR4_DE, FEAT_DE },         { CR4_PSE, FEAT_PSE },
+    { CR4_PAE, FEAT_PAE },    { CR4_MCE, FEAT_MCE },       { CR4_PGE, FEAT_PGE },
+    { CR4_PCE, FEAT_NONE },   { CR4_OSFXSR, FEAT_FXSR },   { CR4_OSXMMEXCPT, FEAT_SSE },
+    { CR4_UMIP, FEAT_UMIP },  { CR4_LA57, FEAT_LA57 },     { CR4_FSGSBASE, FEAT_FSGSBASE },
+    { CR4_PCIDE, FEAT_PCID }, { CR4_OSXSAVE, FEAT_XSAVE }, { CR4_SMEP, FEAT_SMEP },
     { CR4_SMAP, FEAT_SMAP },
 };
 

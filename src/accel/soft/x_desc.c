@@ -145,8 +145,8 @@ static void desc_str(struct cpu *cpu, const struct insn *in)
 }
 
 /* A system segment of the GDT; in long mode its descriptor has 16 bytes and a 64-bit base. */
-static void desc_read_system(struct cpu *cpu, const struct insn *in, u16 selector, struct descriptor *d,
-                             struct segment *s)
+static void desc_read_system(struct cpu *cpu, const struct insn *in, u16 selector,
+                             struct descriptor *d, struct segment *s)
 {
     u32 code = SEL_ERROR(selector);
 
@@ -173,7 +173,8 @@ static void desc_lldt(struct cpu *cpu, const struct insn *in)
         s = segment_null(selector, 0);
     } else {
         desc_read_system(cpu, in, selector, &d, &s);
-        if (!descriptor_is_system(&d) || descriptor_type(&d) != TYPE_LDT || !cpu_canonical(cpu, s.base))
+        if (!descriptor_is_system(&d) || descriptor_type(&d) != TYPE_LDT ||
+            !cpu_canonical(cpu, s.base))
             cpu_gp(cpu, in, SEL_ERROR(selector));
         if (!descriptor_present(&d))
             cpu_fault(cpu, in, VEC_NP, SEL_ERROR(selector));
@@ -196,7 +197,8 @@ static void desc_ltr(struct cpu *cpu, const struct insn *in)
         cpu_gp(cpu, in, 0);
     desc_read_system(cpu, in, selector, &d, &s);
     type = descriptor_type(&d);
-    if (!descriptor_is_system(&d) || (type != TYPE_TSS && (type != TYPE_TSS16 || (cpu->mode & MODE_LMA))) ||
+    if (!descriptor_is_system(&d) ||
+        (type != TYPE_TSS && (type != TYPE_TSS16 || (cpu->mode & MODE_LMA))) ||
         !cpu_canonical(cpu, s.base))
         cpu_gp(cpu, in, SEL_ERROR(selector));
     if (!descriptor_present(&d))
@@ -258,7 +260,8 @@ static void desc_verw(struct cpu *cpu, const struct insn *in)
 #define DESC_LSL_TYPES      (BIT(1) | BIT(2) | BIT(3) | BIT(9) | BIT(11))
 #define DESC_LSL_TYPES_LONG (BIT(2) | BIT(9) | BIT(11))
 
-static bool desc_look_up(struct cpu *cpu, const struct insn *in, u32 types, u32 types_long, struct descriptor *d)
+static bool desc_look_up(struct cpu *cpu, const struct insn *in, u32 types, u32 types_long,
+                         struct descriptor *d)
 {
     u16 selector;
     bool found;

@@ -7,10 +7,10 @@
 #include "accel/soft/far.h"
 
 #include "accel/soft/fault.h"
+#include "accel/soft/frame.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/msr.h"
-#include "accel/soft/frame.h"
 #include "accel/soft/sysmem.h"
 #include "accel/soft/tlb.h"
 
@@ -32,7 +32,8 @@ void far_check_present(struct cpu *cpu, const struct insn *in, const struct desc
         cpu_fault(cpu, in, VEC_NP, SEL_ERROR(d->selector));
 }
 
-void far_check_offset(struct cpu *cpu, const struct insn *in, const struct descriptor *d, u64 offset)
+void far_check_offset(struct cpu *cpu, const struct insn *in, const struct descriptor *d,
+                      u64 offset)
 {
     if (far_is_64(cpu, d) ? !cpu_canonical(cpu, offset) : offset > descriptor_limit(d))
         cpu_gp(cpu, in, 0);
@@ -50,8 +51,8 @@ void far_check_return(struct cpu *cpu, const struct insn *in, u16 selector, stru
     far_check_present(cpu, in, d);
 }
 
-struct segment far_return_ss(struct cpu *cpu, const struct insn *in, u16 selector, const struct descriptor *cs,
-                             unsigned level)
+struct segment far_return_ss(struct cpu *cpu, const struct insn *in, u16 selector,
+                             const struct descriptor *cs, unsigned level)
 {
     struct descriptor d;
 
@@ -87,7 +88,8 @@ void far_jump_real(struct cpu *cpu, const struct insn *in, u16 selector, u64 off
 }
 
 /* A code segment as the direct target of JMP or CALL. */
-static void far_check_direct(struct cpu *cpu, const struct insn *in, const struct descriptor *d, u64 offset)
+static void far_check_direct(struct cpu *cpu, const struct insn *in, const struct descriptor *d,
+                             u64 offset)
 {
     unsigned dpl = descriptor_dpl(d);
     bool allowed;
@@ -111,17 +113,20 @@ struct far_gate {
     unsigned parameters;
 };
 
-static _Noreturn void far_bad_system(struct cpu *cpu, const struct insn *in, const struct descriptor *d)
+static _Noreturn void far_bad_system(struct cpu *cpu, const struct insn *in,
+                                     const struct descriptor *d)
 {
     unsigned type = descriptor_type(d);
 
-    if (!(cpu->mode & MODE_LMA) && (type == TYPE_TASK_GATE || type == TYPE_TSS || type == TYPE_TSS16))
+    if (!(cpu->mode & MODE_LMA) &&
+        (type == TYPE_TASK_GATE || type == TYPE_TSS || type == TYPE_TSS16))
         cpu_internal_error(cpu, "task switch to selector 0x%x is not emulated", d->selector);
     cpu_gp(cpu, in, SEL_ERROR(d->selector));
 }
 
 /* Offset 15:0, selector 31:16, parameters 36:32, offset 31:16 in 63:48; in long mode offset 63:32 in 8 more bytes. */
-static void far_read_gate(struct cpu *cpu, const struct insn *in, struct descriptor *d, struct far_gate *gate)
+static void far_read_gate(struct cpu *cpu, const struct insn *in, struct descriptor *d,
+                          struct far_gate *gate)
 {
     unsigned type = descriptor_type(d);
     bool wide = cpu->mode & MODE_LMA;
@@ -146,7 +151,8 @@ static void far_read_gate(struct cpu *cpu, const struct insn *in, struct descrip
 }
 
 /* The gate's code segment; a call may go to a lower level number, a jump may not. */
-static void far_check_gate_code(struct cpu *cpu, const struct insn *in, const struct far_gate *gate, bool call)
+static void far_check_gate_code(struct cpu *cpu, const struct insn *in, const struct far_gate *gate,
+                                bool call)
 {
     const struct descriptor *cs = &gate->cs;
     unsigned dpl = descriptor_dpl(cs);
@@ -160,7 +166,6 @@ static void far_check_gate_code(struct cpu *cpu, const struct insn *in, const st
         cpu_fault(cpu, in, VEC_NP, SEL_ERROR(cs->selector));
     far_check_offset(cpu, in, cs, gate->offset);
 }
-
 
 static void far_call_gate_same(struct cpu *cpu, const struct insn *in, struct far_gate *gate)
 {
@@ -364,7 +369,8 @@ insn_fn *const x_jmpf_M[8] = X_ALL(far_jump_m);
 
 /* --- RET --- */
 
-static void far_return_outer(struct cpu *cpu, const struct insn *in, struct descriptor *cs, u64 rip, unsigned release)
+static void far_return_outer(struct cpu *cpu, const struct insn *in, struct descriptor *cs, u64 rip,
+                             unsigned release)
 {
     unsigned width = far_width(in), level = cs->selector & SEL_RPL;
     u64 sp = frame_peek(cpu, in, 2 * width + release, width);

@@ -7,8 +7,8 @@
 #include "accel/soft/event.h"
 #include "accel/soft/far.h"
 #include "accel/soft/fault.h"
-#include "accel/soft/handlers.h"
 #include "accel/soft/frame.h"
+#include "accel/soft/handlers.h"
 #include "accel/soft/tlb.h"
 
 /* What is on the stack, lowest first. */
@@ -47,7 +47,8 @@ static void iret_done(struct cpu *cpu)
 
 /* --- Real and virtual-8086 mode --- */
 
-static void iret_real(struct cpu *cpu, const struct insn *in, const struct iret_frame *f, unsigned width)
+static void iret_real(struct cpu *cpu, const struct insn *in, const struct iret_frame *f,
+                      unsigned width)
 {
     u64 mask = iret_flags_mask(cpu, width) | FLAG_IF;
 
@@ -86,7 +87,8 @@ static void iret_to_vm86(struct cpu *cpu, const struct insn *in, const struct ir
 
 /* --- Protected and long mode --- */
 
-static void iret_protected(struct cpu *cpu, const struct insn *in, const struct iret_frame *f, unsigned width)
+static void iret_protected(struct cpu *cpu, const struct insn *in, const struct iret_frame *f,
+                           unsigned width)
 {
     unsigned level = f->cs & SEL_RPL;
     bool outer = level > cpu->cpl;

@@ -2,11 +2,11 @@
 /* Segment registers: MOV, PUSH, POP, LDS and its kin, the FS and GS bases. SDM vol. 2. */
 #include "accel/soft/far.h"
 #include "accel/soft/fault.h"
+#include "accel/soft/frame.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/msr.h"
 #include "accel/soft/seg.h"
-#include "accel/soft/frame.h"
 
 static void seg_set_reg(struct cpu *cpu, unsigned reg, unsigned width, u64 value)
 {

@@ -9,11 +9,11 @@
 #include "accel/soft/event.h"
 #include "accel/soft/far.h"
 #include "accel/soft/fault.h"
+#include "accel/soft/frame.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/hypercall.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/seg.h"
-#include "accel/soft/frame.h"
 #include "accel/soft/tlb.h"
 #include "machine/vcpu.h"
 
@@ -100,7 +100,8 @@ insn_fn *const x_popf[8] = X_ALL(sys_popf);
 
 /* --- Software interrupts --- */
 
-static void sys_interrupt(struct cpu *cpu, const struct insn *in, unsigned vector, enum event_kind kind)
+static void sys_interrupt(struct cpu *cpu, const struct insn *in, unsigned vector,
+                          enum event_kind kind)
 {
     cpu->rip = insn_next_rip(cpu, in);
     event_deliver_at(cpu, in, vector, 0, kind);

@@ -14,15 +14,18 @@
 #include "accel/soft/tlb.h"
 
 /* Flat segments: present, accessed, 4 GiB, of the DPL that is ORed in. */
-#define SEGMENT_CODE64   (SEG_G | SEG_L | SEG_P | SEG_S | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_ACCESSED)
-#define SEGMENT_CODE32   (SEG_G | SEG_DB | SEG_P | SEG_S | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_ACCESSED)
-#define SEGMENT_DATA     (SEG_G | SEG_DB | SEG_P | SEG_S | SEG_TYPE_RW | SEG_TYPE_ACCESSED)
+#define SEGMENT_CODE64 \
+    (SEG_G | SEG_L | SEG_P | SEG_S | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_ACCESSED)
+#define SEGMENT_CODE32 \
+    (SEG_G | SEG_DB | SEG_P | SEG_S | SEG_TYPE_CODE | SEG_TYPE_RW | SEG_TYPE_ACCESSED)
+#define SEGMENT_DATA       (SEG_G | SEG_DB | SEG_P | SEG_S | SEG_TYPE_RW | SEG_TYPE_ACCESSED)
 
-#define SYSRET_FLAGS     UINT64_C(0x3C7FD7) /* what SYSRET takes from R11 */
+#define SYSRET_FLAGS       UINT64_C(0x3C7FD7) /* what SYSRET takes from R11 */
 #define STAR_SYSCALL(star) ((u16)((star) >> 32))
 #define STAR_SYSRET(star)  ((u16)((star) >> 48))
 
-static void syscall_set_segment(struct cpu *cpu, enum seg_reg seg, unsigned selector, unsigned attr, unsigned level)
+static void syscall_set_segment(struct cpu *cpu, enum seg_reg seg, unsigned selector, unsigned attr,
+                                unsigned level)
 {
     cpu->seg[seg] = (struct segment){
         .base = 0,
@@ -71,7 +74,8 @@ static void syscall_enter(struct cpu *cpu, const struct insn *in)
         syscall_enter_long(cpu, in);
     else
         syscall_enter_legacy(cpu, in);
-    syscall_set_segment(cpu, SEG_SS, (STAR_SYSCALL(cpu->msr.star) & ~SEL_RPL) + 8u, SEGMENT_DATA, 0);
+    syscall_set_segment(cpu, SEG_SS, (STAR_SYSCALL(cpu->msr.star) & ~SEL_RPL) + 8u, SEGMENT_DATA,
+                        0);
     cpu_mode_update(cpu);
 }
 
