@@ -23,18 +23,18 @@
 #define MXCSR_DEFAULT 0x1F80u
 
 /* x87 control and status words, SDM vol. 1, 8.1.3 and 8.1.5. */
-#define FCW_MASKS 0x003Fu
-#define FCW_ONE   0x0040u /* always set */
-#define FCW_VALID 0x1F3Fu
-#define FCW_INIT  0x037Fu
-#define FSW_FLAGS 0x003Fu
-#define FSW_SF    BIT(6)
-#define FSW_ES    BIT(7)
-#define FSW_C1    BIT(9)
-#define FSW_TOP   0x3800u
-#define FSW_B     BIT(15)
-#define FTW_VALID 0xFFu /* abridged tag word with every register in use */
-#define FOP_MASK  0x07FFu
+#define FCW_MASKS     0x003Fu
+#define FCW_ONE       0x0040u /* always set */
+#define FCW_VALID     0x1F3Fu
+#define FCW_INIT      0x037Fu
+#define FSW_FLAGS     0x003Fu
+#define FSW_SF        BIT(6)
+#define FSW_ES        BIT(7)
+#define FSW_C1        BIT(9)
+#define FSW_TOP       0x3800u
+#define FSW_B         BIT(15)
+#define FTW_VALID     0xFFu /* abridged tag word with every register in use */
+#define FOP_MASK      0x07FFu
 
 /* Power-on and INIT-independent state, as the virtual machine monitors of the field reset it: see fpu.c. */
 void fpu_reset(struct cpu *cpu);

@@ -33,12 +33,13 @@
 #define CODE_SIZE    ((size_t)HOSTOP_MAX * STUB_MAX)
 
 struct hostop_cache {
-    _Atomic(struct hostop *) *table; /* open addressing; entries are only ever added (release, with acquire) */
-    pthread_mutex_t lock;            /* protects what follows */
+    _Atomic(struct hostop *)
+        *table;           /* open addressing; entries are only ever added (release, with acquire) */
+    pthread_mutex_t lock; /* protects what follows */
     struct hostop *pool;
     u32 used;
-    u8 *write;       /* the code, writable */
-    const u8 *exec;  /* the same pages, executable */
+    u8 *write;      /* the code, writable */
+    const u8 *exec; /* the same pages, executable */
     size_t code_len;
 };
 
@@ -92,7 +93,8 @@ void hostop_restore_mxcsr(const struct cpu *cpu)
         __asm__ volatile("ldmxcsr %0" : : "m"(value));
 }
 
-int hostop_run_fp(struct cpu *cpu, const struct hostop *op, void *reg, void *vreg, void *is4, void *rm)
+int hostop_run_fp(struct cpu *cpu, const struct hostop *op, void *reg, void *vreg, void *is4,
+                  void *rm)
 {
     int fault;
 
@@ -111,14 +113,14 @@ int hostop_run_fp(struct cpu *cpu, const struct hostop *op, void *reg, void *vre
 
 struct hostop_bytes {
     bool w, l;
-    u8 modrm, sib, imm;
-    u8 rex_x; /* 8 when the index register is extended */
-    u8 opcode;
+    u8 modrm, imm;
 };
 
 static bool hostop_legacy_prefix(u8 byte)
 {
-    static const u8 prefixes[] = { 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3 };
+    static const u8 prefixes[] = {
+        0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3
+    };
 
     return memchr(prefixes, byte, sizeof(prefixes)) != NULL;
 }
@@ -129,7 +131,6 @@ static const u8 *hostop_parse_vex(struct hostop_bytes *b, const u8 *p)
         b->l = p[1] & 4;
         return p + 2;
     }
-    b->rex_x = p[1] & 0x40 ? 0 : 8;
     b->w = p[2] & 0x80;
     b->l = p[2] & 4;
     return p + 3;
@@ -139,7 +140,6 @@ static const u8 *hostop_parse_legacy(struct hostop_bytes *b, const u8 *p, u32 mo
 {
     if ((mode & MODE_CS_L) && (*p & 0xF0) == 0x40) {
         b->w = *p & 8;
-        b->rex_x = *p & 2 ? 8 : 0;
         p++;
     }
     if (*p != 0x0F)
@@ -157,14 +157,10 @@ static struct hostop_bytes hostop_parse(const u8 *bytes, const struct insn *in, 
     while (hostop_legacy_prefix(*p))
         p++;
     p = vex ? hostop_parse_vex(&b, p) : hostop_parse_legacy(&b, p, mode);
-    b.opcode = p[0];
     b.modrm = p[1];
-    b.sib = p + 2 < bytes + in->len ? p[2] : 0;
     b.imm = bytes[in->len - 1];
-    if (!(mode & MODE_CS_L)) {
+    if (!(mode & MODE_CS_L))
         b.w = false;
-        b.rex_x = 0;
-    }
     return b;
 }
 
@@ -202,7 +198,8 @@ static bool hostop_ymm(const struct insn_row *row, bool l)
     return l && hostop_row_vex(row) && hostop_row_has_size(row, SZ_X);
 }
 
-static struct hostop_form hostop_form(const struct insn_row *row, const struct hostop_bytes *b, u32 mode)
+static struct hostop_form hostop_form(const struct insn_row *row, const struct hostop_bytes *b,
+                                      u32 mode)
 {
     struct hostop_form form = {
         .row = row,
@@ -248,8 +245,7 @@ static struct hostop_slot hostop_slot(const struct operand_kind *kind)
     return slots[kind->file];
 }
 
-static void hostop_describe(struct hostop *op, const struct hostop_form *form,
-                            const struct hostop_bytes *b)
+static void hostop_describe(struct hostop *op, const struct hostop_form *form)
 {
     const struct insn_row *row = form->row;
     const struct operand_kind *rm = row_operand(row, SRC_RM);
@@ -269,20 +265,12 @@ static void hostop_describe(struct hostop *op, const struct hostop_form *form,
     op->mmx = row->attr & ATTR_MMX;
     op->mm_reg = result->file == FILE_MMX && result->source == SRC_REG;
     op->mm_rm = result->file == FILE_MMX && result->source == SRC_RM;
-    op->ymm = form->ymm;
-    op->wide = form->wide;
-    op->opcode = b->opcode;
-    op->modrm = b->modrm;
-    op->map = row->map;
+    op->opcode = row->opcode;
+    op->modrm = form->modrm;
 }
 
-/* Rows whose memory operand is a vector of addresses: no stub, only what the handler must know. */
-static bool hostop_row_vsib(const struct insn_row *row)
-{
-    return row->op[1] == OP_VMd || row->op[1] == OP_VMq;
-}
-
-static void hostop_make_stub(struct hostop_cache *cache, struct hostop *op, const struct hostop_form *form)
+static void hostop_make_stub(struct hostop_cache *cache, struct hostop *op,
+                             const struct hostop_form *form)
 {
     struct stub stub;
     const u8 *exec = cache->exec + cache->code_len;
@@ -296,29 +284,22 @@ static void hostop_make_stub(struct hostop_cache *cache, struct hostop *op, cons
 }
 
 static struct hostop *hostop_new_locked(struct hostop_cache *cache, u64 key,
-                                        const struct hostop_form *form, const struct hostop_bytes *b)
+                                        const struct hostop_form *form)
 {
     struct hostop *op = &cache->pool[cache->used];
 
     assert(cache->used < HOSTOP_MAX);
     cache->used++;
     op->key = key;
-    hostop_describe(op, form, b);
-    if (hostop_row_vsib(form->row)) {
-        op->vsib = (b->modrm & 7) == 4;
-        op->index = (b->sib >> 3 & 7) | b->rex_x;
-    } else {
-        hostop_make_stub(cache, op, form);
-    }
+    hostop_describe(op, form);
+    hostop_make_stub(cache, op, form);
     return op;
 }
 
-static u64 hostop_key(const struct insn *in, const struct hostop_form *form, const struct hostop_bytes *b)
+static u64 hostop_key(const struct insn *in, const struct hostop_form *form)
 {
     u64 key = (u64)in->row | (u64)form->memory << 16 | (u64)form->wide << 17 | (u64)form->ymm << 18;
 
-    if (hostop_row_vsib(form->row))
-        key |= (u64)(b->sib >> 3 & 7) << 24 | (u64)b->rex_x << 24 | (u64)((b->modrm & 7) == 4) << 28;
     return key | (u64)form->modrm << 32 | (u64)form->imm << 40 | BIT64(63);
 }
 
@@ -342,7 +323,7 @@ const struct hostop *hostop_get(struct hostop_cache *cache, const u8 *bytes, con
     const struct insn_row *row = &insn_rows[in->row];
     struct hostop_bytes b = hostop_parse(bytes, in, hostop_row_vex(row), mode);
     struct hostop_form form = hostop_form(row, &b, mode);
-    u64 key = hostop_key(in, &form, &b);
+    u64 key = hostop_key(in, &form);
     struct hostop *op = atomic_load_explicit(hostop_place(cache, key), memory_order_acquire);
 
     if (op)
@@ -350,7 +331,7 @@ const struct hostop *hostop_get(struct hostop_cache *cache, const u8 *bytes, con
     pthread_mutex_lock(&cache->lock);
     op = atomic_load_explicit(hostop_place(cache, key), memory_order_relaxed);
     if (!op) {
-        op = hostop_new_locked(cache, key, &form, &b);
+        op = hostop_new_locked(cache, key, &form);
         atomic_store_explicit(hostop_place(cache, key), op, memory_order_release);
     }
     pthread_mutex_unlock(&cache->lock);
@@ -362,8 +343,8 @@ const struct hostop *hostop_get(struct hostop_cache *cache, const u8 *bytes, con
 /* Address space that costs memory only where it is touched. */
 static void *hostop_reserve(size_t size)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }

@@ -36,8 +36,8 @@ struct hostop_slot {
 };
 
 struct hostop {
-    hostop_fn *run;         /* NULL for the instructions that handlers do by elements */
-    const u8 *fault_exit;   /* where `run` goes on after SIGFPE */
+    hostop_fn *run;
+    const u8 *fault_exit; /* where `run` goes on after SIGFPE */
     u64 key;
     struct hostop_slot reg, vreg, rm;
     u16 is4;     /* offset in struct cpu of the register in the immediate */
@@ -48,13 +48,8 @@ struct hostop {
     bool mmx;    /* uses MMX registers: checks of MMX, and the x87 state changes */
     bool mm_reg; /* the result is the MMX register of ModRM.reg */
     bool mm_rm;  /* the result is the MMX register of ModRM.rm */
-    bool ymm;    /* VEX.L */
-    bool vsib;   /* has a vector of indexes, in register `index` */
-    u8 index;
     u8 opcode;
     u8 modrm;
-    u8 map;
-    bool wide; /* REX.W or VEX.W where it matters */
 };
 
 /* NULL and `err` when the host refuses the memory. Also makes the process ready for SIGFPE from stubs. */
@@ -72,7 +67,8 @@ const struct hostop *hostop_get(struct hostop_cache *cache, const u8 *bytes, con
  * Run `op` with the guest's MXCSR. 0, or 1 for an unmasked SIMD floating-point exception (#XM is due). Leaves the host's
  * MXCSR with default control bits.
  */
-int hostop_run_fp(struct cpu *cpu, const struct hostop *op, void *reg, void *vreg, void *is4, void *rm);
+int hostop_run_fp(struct cpu *cpu, const struct hostop *op, void *reg, void *vreg, void *is4,
+                  void *rm);
 
 /* Give the host's MXCSR its default control bits again, after a stub that loaded the guest's. */
 void hostop_restore_mxcsr(const struct cpu *cpu);

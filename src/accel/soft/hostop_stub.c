@@ -23,11 +23,19 @@
 #include "accel/soft/cpuid.h"
 #include "accel/soft/fpu.h"
 
-enum host_gpr { HOST_RAX, HOST_RCX, HOST_RDX, HOST_RSI = 6, HOST_RDI = 7, HOST_R8 = 8, HOST_R9 = 9 };
+enum host_gpr {
+    HOST_RAX,
+    HOST_RCX,
+    HOST_RDX,
+    HOST_RSI = 6,
+    HOST_RDI = 7,
+    HOST_R8 = 8,
+    HOST_R9 = 9
+};
 
 #define CPU_OFFSET(member) ((u32)offsetof(struct cpu, member))
 /* From a register's low half to its high half. */
-#define YMM_HIGH ((u32)(offsetof(struct xsave_area, ymm_hi) - offsetof(struct xsave_area, xmm)))
+#define YMM_HIGH           ((u32)(offsetof(struct xsave_area, ymm_hi) - offsetof(struct xsave_area, xmm)))
 
 /* VEX.mmmmm and VEX.pp; PN..PF2 are in the order of pp. */
 enum { VEX_0F = 1, VEX_0F38, VEX_0F3A };
@@ -57,14 +65,14 @@ struct stub_implicit {
 };
 
 static const struct stub_implicit stub_implicits[] = {
-    { MAP_0F38, 0x10, IMPLICIT_XMM0_IN },                       /* pblendvb */
-    { MAP_0F38, 0x14, IMPLICIT_XMM0_IN },                       /* blendvps */
-    { MAP_0F38, 0x15, IMPLICIT_XMM0_IN },                       /* blendvpd */
-    { MAP_0F38, 0xCB, IMPLICIT_XMM0_IN },                       /* sha256rnds2 */
-    { MAP_0F3A, 0x60, IMPLICIT_LENGTHS | IMPLICIT_XMM0_OUT },   /* pcmpestrm */
-    { MAP_0F3A, 0x61, IMPLICIT_LENGTHS | IMPLICIT_ECX_OUT },    /* pcmpestri */
-    { MAP_0F3A, 0x62, IMPLICIT_XMM0_OUT },                      /* pcmpistrm */
-    { MAP_0F3A, 0x63, IMPLICIT_ECX_OUT },                       /* pcmpistri */
+    { MAP_0F38, 0x10, IMPLICIT_XMM0_IN },                     /* pblendvb */
+    { MAP_0F38, 0x14, IMPLICIT_XMM0_IN },                     /* blendvps */
+    { MAP_0F38, 0x15, IMPLICIT_XMM0_IN },                     /* blendvpd */
+    { MAP_0F38, 0xCB, IMPLICIT_XMM0_IN },                     /* sha256rnds2 */
+    { MAP_0F3A, 0x60, IMPLICIT_LENGTHS | IMPLICIT_XMM0_OUT }, /* pcmpestrm */
+    { MAP_0F3A, 0x61, IMPLICIT_LENGTHS | IMPLICIT_ECX_OUT },  /* pcmpestri */
+    { MAP_0F3A, 0x62, IMPLICIT_XMM0_OUT },                    /* pcmpistrm */
+    { MAP_0F3A, 0x63, IMPLICIT_ECX_OUT },                     /* pcmpistri */
     { MAP_V0F3A, 0x60, IMPLICIT_LENGTHS | IMPLICIT_XMM0_OUT },
     { MAP_V0F3A, 0x61, IMPLICIT_LENGTHS | IMPLICIT_ECX_OUT },
     { MAP_V0F3A, 0x62, IMPLICIT_XMM0_OUT },
@@ -159,7 +167,8 @@ static void stub_load_ymm(struct stub *s, unsigned xmm, unsigned base, bool whol
     stub_modrm_mem(s, xmm, base, 0);
     if (!whole)
         return;
-    stub_vex(s, VEX_0F3A, VEX_L | VEX_PP66, xmm, xmm, base, 0x18); /* vinsertf128 ymm, ymm, m128, 1 */
+    stub_vex(s, VEX_0F3A, VEX_L | VEX_PP66, xmm, xmm, base,
+             0x18); /* vinsertf128 ymm, ymm, m128, 1 */
     stub_modrm_mem(s, xmm, base, YMM_HIGH);
     stub_byte(s, 1);
 }
@@ -287,7 +296,8 @@ static void stub_immediate(struct stub *s, const struct hostop_form *f)
         stub_byte(s, f->imm);
 }
 
-static void stub_legacy_prefixes(struct stub *s, const struct hostop_form *f, unsigned reg, unsigned rm)
+static void stub_legacy_prefixes(struct stub *s, const struct hostop_form *f, unsigned reg,
+                                 unsigned rm)
 {
     static const u8 mandatory[] = { [P66] = 0x66, [PF3] = 0xF3, [PF2] = 0xF2 };
     unsigned rex = f->wide << 3 | (reg >= 8) << 2 | (rm >= 8);
@@ -303,8 +313,8 @@ static void stub_legacy_prefixes(struct stub *s, const struct hostop_form *f, un
         stub_byte(s, 0x3A);
 }
 
-static void stub_vex_prefix(struct stub *s, const struct hostop_form *f, unsigned reg, unsigned vvvv,
-                            unsigned rm)
+static void stub_vex_prefix(struct stub *s, const struct hostop_form *f, unsigned reg,
+                            unsigned vvvv, unsigned rm)
 {
     unsigned map = f->row->map - MAP_V0F + VEX_0F;
     unsigned w_l_pp = (f->wide ? VEX_W : 0) | (f->ymm ? VEX_L : 0) | (f->row->prefix - PN);

@@ -7,7 +7,10 @@
 #include "accel/soft/mem.h"
 
 /* A handler table with one function for registers and one for memory operands. */
-#define SIMD_TABLE(reg, mem) { reg, reg, reg, reg, mem, mem, mem, mem }
+#define SIMD_TABLE(reg, mem) \
+    { \
+        reg, reg, reg, reg, mem, mem, mem, mem \
+    }
 
 static inline void simd_check(struct cpu *cpu, const struct insn *in, const struct hostop *op)
 {
@@ -24,7 +27,8 @@ static inline void *simd_register(struct cpu *cpu, struct hostop_slot slot, unsi
 }
 
 /* Linear address of the memory operand; #GP(0) when it is not a multiple of align + 1. */
-static inline gva simd_address(struct cpu *cpu, const struct insn *in, unsigned size, unsigned align, bool write)
+static inline gva simd_address(struct cpu *cpu, const struct insn *in, unsigned size,
+                               unsigned align, bool write)
 {
     gva addr = insn_addr(cpu, in, size, write);
 
@@ -44,7 +48,8 @@ static inline void *simd_read(struct cpu *cpu, const struct insn *in, gva addr, 
 }
 
 /* Store `size` bytes, 64 at most. */
-static inline void simd_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size)
+static inline void simd_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data,
+                              unsigned size)
 {
     void *p = mem_rmw(cpu, in, addr, size);
 
@@ -53,17 +58,19 @@ static inline void simd_write(struct cpu *cpu, const struct insn *in, gva addr, 
 }
 
 /* Call the stub of an operation without exceptions. */
-static inline void simd_call(struct cpu *cpu, const struct insn *in, const struct hostop *op, void *rm)
+static inline void simd_call(struct cpu *cpu, const struct insn *in, const struct hostop *op,
+                             void *rm)
 {
-    op->run(cpu, simd_register(cpu, op->reg, in->reg), simd_register(cpu, op->vreg, in->vreg), (u8 *)cpu + op->is4,
-            rm);
+    op->run(cpu, simd_register(cpu, op->reg, in->reg), simd_register(cpu, op->vreg, in->vreg),
+            (u8 *)cpu + op->is4, rm);
 }
 
 /* Call the stub of an operation that uses MXCSR: 0, or 1 when simd_raise is due. */
-static inline int simd_run_fp(struct cpu *cpu, const struct insn *in, const struct hostop *op, void *rm)
+static inline int simd_run_fp(struct cpu *cpu, const struct insn *in, const struct hostop *op,
+                              void *rm)
 {
-    return hostop_run_fp(cpu, op, simd_register(cpu, op->reg, in->reg), simd_register(cpu, op->vreg, in->vreg),
-                         (u8 *)cpu + op->is4, rm);
+    return hostop_run_fp(cpu, op, simd_register(cpu, op->reg, in->reg),
+                         simd_register(cpu, op->vreg, in->vreg), (u8 *)cpu + op->is4, rm);
 }
 
 /* #XM, or #UD without CR4.OSXMMEXCPT. */

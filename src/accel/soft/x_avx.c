@@ -42,7 +42,8 @@ static void vmov_reg_store(struct cpu *cpu, const struct insn *in)
 static void ymm_load(struct cpu *cpu, const struct insn *in, bool aligned)
 {
     unsigned size = avx_256(in) ? 32 : 16;
-    const u8 *p = simd_read(cpu, in, simd_address(cpu, in, size, aligned ? size - 1 : 0, false), size);
+    const u8 *p =
+        simd_read(cpu, in, simd_address(cpu, in, size, aligned ? size - 1 : 0, false), size);
 
     memcpy(cpu->xsave.xmm[in->reg], p, 16);
     if (size == 32)

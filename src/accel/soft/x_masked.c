@@ -45,7 +45,8 @@ static u32 masked_bits(const struct cpu *cpu, unsigned n, unsigned size, unsigne
 }
 
 /* Linear address of the part of the memory operand at byte `pos`. */
-static gva masked_addr(struct cpu *cpu, const struct insn *in, unsigned pos, unsigned size, bool write)
+static gva masked_addr(struct cpu *cpu, const struct insn *in, unsigned pos, unsigned size,
+                       bool write)
 {
     u64 offset = insn_offset(cpu, in) + pos;
 
@@ -61,7 +62,8 @@ static gva masked_addr(struct cpu *cpu, const struct insn *in, unsigned pos, uns
  * NOT EMULATED: elements left out between two pages are written back as they were read, so a store to them by
  * another CPU at that moment may be lost.
  */
-static void masked_store(struct cpu *cpu, const struct insn *in, gva addr, const u8 *data, u32 bits, unsigned size)
+static void masked_store(struct cpu *cpu, const struct insn *in, gva addr, const u8 *data, u32 bits,
+                         unsigned size)
 {
     unsigned first = (unsigned)__builtin_ctz(bits);
     unsigned last = 31 - (unsigned)__builtin_clz(bits);
@@ -112,7 +114,8 @@ static void vmaskmov_store(struct cpu *cpu, const struct insn *in, unsigned size
     last = 31 - (unsigned)__builtin_clz(bits);
     memcpy(data, cpu->xsave.xmm[in->reg], 16);
     memcpy(data + 16, cpu->xsave.ymm_hi[in->reg], 16);
-    masked_store(cpu, in, masked_addr(cpu, in, first * size, (last - first + 1) * size, true), data, bits, size);
+    masked_store(cpu, in, masked_addr(cpu, in, first * size, (last - first + 1) * size, true), data,
+                 bits, size);
 }
 
 static void vmaskmov32_load(struct cpu *cpu, const struct insn *in)
@@ -150,7 +153,8 @@ insn_fn *const x_vmaskmov64_M_V[8] = X_MEM(vmaskmov64_store);
 
 /* --- MASKMOVDQU, MASKMOVQ: bytes of ModRM.reg to [rDI], mask in ModRM.rm --- */
 
-static void maskmov_bytes(struct cpu *cpu, const struct insn *in, const u8 *data, const u8 *mask, unsigned count)
+static void maskmov_bytes(struct cpu *cpu, const struct insn *in, const u8 *data, const u8 *mask,
+                          unsigned count)
 {
     static const u64 address_masks[] = { 0, 0xFFFF, 0xFFFFFFFF, ~(u64)0 };
     u64 limit = address_masks[(in->flags & INSN_ASZ) >> INSN_ASZ_SHIFT];
@@ -164,7 +168,8 @@ static void maskmov_bytes(struct cpu *cpu, const struct insn *in, const u8 *data
         return;
     first = (unsigned)__builtin_ctz(bits);
     last = 31 - (unsigned)__builtin_clz(bits);
-    addr = mem_seg_linear(cpu, in, in->seg, (cpu->gpr[RDI] + first) & limit, last - first + 1, true);
+    addr =
+        mem_seg_linear(cpu, in, in->seg, (cpu->gpr[RDI] + first) & limit, last - first + 1, true);
     masked_store(cpu, in, addr, data, bits, 1);
 }
 
@@ -187,7 +192,8 @@ static void maskmovq(struct cpu *cpu, const struct insn *in)
     unsigned top = FIELD_GET(FSW_TOP, cpu->xsave.fsw);
 
     fpu_check_mmx(cpu, in);
-    maskmov_bytes(cpu, in, cpu->xsave.st[(in->reg - top) % 8], cpu->xsave.st[(in->rm - top) % 8], 8);
+    maskmov_bytes(cpu, in, cpu->xsave.st[(in->reg - top) % 8], cpu->xsave.st[(in->rm - top) % 8],
+                  8);
     fpu_enter_mmx(cpu);
     INSN_NEXT(cpu, in);
 }
@@ -196,50 +202,79 @@ insn_fn *const x_maskmovdqu[8] = X_REG(maskmovdqu);
 insn_fn *const x_vmaskmovdqu[8] = X_REG(vmaskmovdqu);
 insn_fn *const x_maskmovq[8] = X_REG(maskmovq);
 
-/* --- Gathers: ModRM.reg is the result, VEX.vvvv the mask --- */
+/* --- Gathers: ModRM.reg is the result, VEX.vvvv the mask, the SIB's index a register of indexes --- */
 
-static gva gather_addr(struct cpu *cpu, const struct insn *in, const struct hostop *op, unsigned i)
+/* Sizes in bytes: of an index, of an element. */
+struct gather_form {
+    u8 index;
+    u8 element;
+};
+
+static gva gather_addr(struct cpu *cpu, const struct insn *in, struct gather_form form, unsigned i)
 {
     u64 offset = cpu->gpr[in->base] + (u64)(i64)in->disp;
     i64 index = 0;
+    i32 index32;
 
-    if (op->opcode & 1) { /* 91, 93: quadword indexes */
-        memcpy(&index, ymm_at(cpu, op->index, i * 8), 8);
+    if (form.index == 8) {
+        memcpy(&index, ymm_at(cpu, in->index, i * 8), 8);
     } else {
-        i32 index32;
-
-        memcpy(&index32, ymm_at(cpu, op->index, i * 4), 4);
+        memcpy(&index32, ymm_at(cpu, in->index, i * 4), 4);
         index = index32;
     }
     offset += (u64)index << in->scale;
     if (likely(in->flags & INSN_FLAT))
         return offset;
-    return mem_seg_addr(cpu, in, offset, op->size, false);
+    return mem_seg_addr(cpu, in, offset, form.element, false);
 }
 
 /*
  * Elements are loaded in order, and the mask's element is cleared with each: after a fault in the middle the instruction
  * goes on where it was (SDM vol. 2, VGATHERDPS).
  */
-static void gather(struct cpu *cpu, const struct insn *in)
+static void gather(struct cpu *cpu, const struct insn *in, struct gather_form form)
 {
-    const struct hostop *op = in->hostop;
-    unsigned widest = op->size == 8 || (op->opcode & 1) ? 8 : 4;
-    unsigned count = (op->ymm ? 32 : 16) / widest;
+    unsigned size = form.element;
+    unsigned count = (in->flags & INSN_VEX_L ? 32 : 16) / MAX(form.index, size);
 
     fpu_check_avx(cpu, in);
-    if (!op->vsib || in->reg == op->index || in->reg == in->vreg || op->index == in->vreg)
+    if (in->reg == in->index || in->reg == in->vreg || in->index == in->vreg)
         cpu_ud(cpu, in);
     for (unsigned i = 0; i < count; i++) {
-        unsigned pos = i * op->size;
-
-        if (*ymm_at(cpu, in->vreg, pos + op->size - 1) >> 7)
-            ymm_put(cpu, in->reg, pos, masked_load(cpu, in, gather_addr(cpu, in, op, i), op->size), op->size);
-        ymm_put(cpu, in->vreg, pos, 0, op->size);
+        if (*ymm_at(cpu, in->vreg, i * size + size - 1) >> 7)
+            ymm_put(cpu, in->reg, i * size,
+                    masked_load(cpu, in, gather_addr(cpu, in, form, i), size), size);
+        ymm_put(cpu, in->vreg, i * size, 0, size);
     }
-    ymm_clear_from(cpu, in->reg, count * op->size);
-    ymm_clear_from(cpu, in->vreg, count * op->size);
+    ymm_clear_from(cpu, in->reg, count * size);
+    ymm_clear_from(cpu, in->vreg, count * size);
+}
+
+static void gather_d32(struct cpu *cpu, const struct insn *in)
+{
+    gather(cpu, in, (struct gather_form){ 4, 4 });
     INSN_NEXT(cpu, in);
 }
 
-insn_fn *const x_vgather[8] = X_MEM(gather);
+static void gather_d64(struct cpu *cpu, const struct insn *in)
+{
+    gather(cpu, in, (struct gather_form){ 4, 8 });
+    INSN_NEXT(cpu, in);
+}
+
+static void gather_q32(struct cpu *cpu, const struct insn *in)
+{
+    gather(cpu, in, (struct gather_form){ 8, 4 });
+    INSN_NEXT(cpu, in);
+}
+
+static void gather_q64(struct cpu *cpu, const struct insn *in)
+{
+    gather(cpu, in, (struct gather_form){ 8, 8 });
+    INSN_NEXT(cpu, in);
+}
+
+insn_fn *const x_vgather_d32[8] = X_MEM(gather_d32);
+insn_fn *const x_vgather_d64[8] = X_MEM(gather_d64);
+insn_fn *const x_vgather_q32[8] = X_MEM(gather_q32);
+insn_fn *const x_vgather_q64[8] = X_MEM(gather_q64);

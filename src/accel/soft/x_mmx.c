@@ -95,7 +95,8 @@ static void cvt_mmx_mem(struct cpu *cpu, const struct insn *in)
 
     fpu_check_sse(cpu, in);
     fpu_check_mmx(cpu, in);
-    cvt_mmx(cpu, in, op, simd_read(cpu, in, simd_address(cpu, in, op->size, op->align, false), op->size));
+    cvt_mmx(cpu, in, op,
+            simd_read(cpu, in, simd_address(cpu, in, op->size, op->align, false), op->size));
     INSN_NEXT(cpu, in);
 }
 

@@ -39,7 +39,8 @@ static void simd_mem(struct cpu *cpu, const struct insn *in)
     if (op->store)
         simd_store(cpu, in, op);
     else
-        simd_call(cpu, in, op, simd_read(cpu, in, simd_address(cpu, in, op->size, op->align, false), op->size));
+        simd_call(cpu, in, op,
+                  simd_read(cpu, in, simd_address(cpu, in, op->size, op->align, false), op->size));
     INSN_NEXT(cpu, in);
 }
 
@@ -91,7 +92,9 @@ static void simd_fp_mem(struct cpu *cpu, const struct insn *in)
     if (op->store)
         simd_fp_store(cpu, in, op);
     else
-        simd_call_fp(cpu, in, op, simd_read(cpu, in, simd_address(cpu, in, op->size, op->align, false), op->size));
+        simd_call_fp(
+            cpu, in, op,
+            simd_read(cpu, in, simd_address(cpu, in, op->size, op->align, false), op->size));
     INSN_NEXT(cpu, in);
 }
 
@@ -130,7 +133,8 @@ static void movu_store(struct cpu *cpu, const struct insn *in)
 static void mova_load(struct cpu *cpu, const struct insn *in)
 {
     fpu_check_sse(cpu, in);
-    memcpy(cpu->xsave.xmm[in->reg], simd_read(cpu, in, simd_address(cpu, in, 16, 15, false), 16), 16);
+    memcpy(cpu->xsave.xmm[in->reg], simd_read(cpu, in, simd_address(cpu, in, 16, 15, false), 16),
+           16);
     INSN_NEXT(cpu, in);
 }
 
@@ -314,7 +318,8 @@ static void pxor_reg(struct cpu *cpu, const struct insn *in)
 static void pxor_mem(struct cpu *cpu, const struct insn *in)
 {
     fpu_check_sse(cpu, in);
-    pxor_bytes(cpu->xsave.xmm[in->reg], simd_read(cpu, in, simd_address(cpu, in, 16, 15, false), 16));
+    pxor_bytes(cpu->xsave.xmm[in->reg],
+               simd_read(cpu, in, simd_address(cpu, in, 16, 15, false), 16));
     INSN_NEXT(cpu, in);
 }
 

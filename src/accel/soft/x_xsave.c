@@ -14,16 +14,16 @@
 #include "accel/soft/mem.h"
 #include "base/bytes.h"
 
-#define FXSAVE_SIZE    512u
-#define XSAVE_HEADER   512u
-#define XSAVE_AVX      576u
-#define XSAVE_SIZE     832u
+#define FXSAVE_SIZE      512u
+#define XSAVE_HEADER     512u
+#define XSAVE_AVX        576u
+#define XSAVE_SIZE       832u
 #define XCOMP_BV_COMPACT BIT64(63)
 
-#define X87_WORDS_SIZE 24u /* FCW to FDP */
-#define MXCSR_OFFSET   24u
-#define ST_OFFSET      32u
-#define XMM_OFFSET     160u
+#define X87_WORDS_SIZE   24u /* FCW to FDP */
+#define MXCSR_OFFSET     24u
+#define ST_OFFSET        32u
+#define XMM_OFFSET       160u
 
 _Static_assert(offsetof(struct xsave_area, mxcsr) == MXCSR_OFFSET, "image layout");
 _Static_assert(offsetof(struct xsave_area, st) == ST_OFFSET, "image layout");
@@ -282,7 +282,8 @@ static void xrstor_vectors(const struct cpu *cpu, void *registers, const u8 *sav
         memset(registers, 0, size);
 }
 
-static void xrstor_apply(struct cpu *cpu, const struct insn *in, const u8 *area, u64 rfbm, u64 xstate_bv)
+static void xrstor_apply(struct cpu *cpu, const struct insn *in, const u8 *area, u64 rfbm,
+                         u64 xstate_bv)
 {
     if (rfbm & XCR0_X87)
         xrstor_x87(cpu, in, area, xstate_bv & XCR0_X87);
