@@ -545,7 +545,10 @@ struct stress {
     _Atomic bool stop;
 };
 
-/* A device: raises its line, waits until the guest has quieted it, and again. Edges on another pin meanwhile. */
+/*
+ * A device: raises its line, waits until the guest has quieted it, and again. Edges on another pin
+ * meanwhile.
+ */
 static void *stress_device(void *arg)
 {
     struct stress *stress = arg;
@@ -563,7 +566,9 @@ static void *stress_device(void *arg)
     return NULL;
 }
 
-/* The guest's handler: quiet the device, which lowers the line, then EOI. Each rise must interrupt. */
+/*
+ * The guest's handler: quiet the device, which lowers the line, then EOI. Each rise must interrupt.
+ */
 static void stress_handle(struct stress *stress, unsigned *handled)
 {
     struct env *env = stress->env;

@@ -654,7 +654,10 @@ struct stress {
     _Atomic bool stop;
 };
 
-/* A device, an IPI sender and the loop in one: vectors 0x30-0x37 by edge and level, timers, the 8259's wire. */
+/*
+ * A device, an IPI sender and the loop in one: vectors 0x30-0x37 by edge and level, timers, the
+ * 8259's wire.
+ */
 static void *stress_sender(void *arg)
 {
     struct stress *stress = arg;

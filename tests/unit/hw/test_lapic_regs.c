@@ -169,7 +169,9 @@ static void writes_of_other_sizes_are_dropped(void **state)
 
 static void offsets_without_register_set_the_esr(void **state)
 {
-    static const u32 none[] = { 0x000, 0x010, 0x040, 0x0C0, 0x290, 0x2F0, 0x3A0, 0x400, 0xFF0 };
+    static const u32 none[] = {
+        0x000, 0x010, 0x040, 0x0C0, 0x290, 0x2F0, 0x3A0, 0x3F0, 0x400, 0xFF0
+    };
     struct fake_cpus *cpus = *state;
 
     for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
