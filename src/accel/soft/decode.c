@@ -249,7 +249,7 @@ static bool row_fits(const struct decoder *d, const struct insn_row *row)
     if (row->attr & ATTR_MODRM ? !row_fits_modrm(row, d->modrm)
                                : row->rm != ANY && row->rm != ((d->opcode & 7) | d->ext_b))
         return false;
-    return feature_has(d->features, row->feature);
+    return row->feature == FEAT_NONE || feature_has(d->features, row->feature);
 }
 
 /* Finds d->row, and takes ModRM when the opcode has one. */
