@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/config.h"
 #include "host/loop.h"
+#include "machine/topology.h"
 
 /* --- Requests --- */
 
@@ -262,6 +263,7 @@ bool machine_init_vcpus(struct machine *machine, struct error *err)
         vcpu->machine = machine;
         vcpu->id = i;
         vcpu->bsp = i == 0;
+        vcpu->apic_id = topology_apic_id(&machine->config->smp, i);
         pthread_mutex_init(&vcpu->park_lock, NULL);
         pthread_cond_init(&vcpu->park_cond, NULL);
     }

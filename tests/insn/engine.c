@@ -164,7 +164,7 @@ struct case_end engine_run(const struct insn_case *c, struct case_state *state)
     u8 *ram = engine_machine.ram.host;
 
     engine_load(c, state);
-    if (soft_execute(cpu, ~(u64)0, ENGINE_BLOCKS_MAX) == SOFT_STOP_FAULT) {
+    if (soft_execute(cpu, ~(u64)0, ENGINE_BLOCKS_MAX, false) == SOFT_STOP_FAULT) {
         end.vector = engine_is_breakpoint(cpu) ? VEC_BP : cpu->fault_vector;
         end.code = cpu->fault_code;
         end.cr2 = cpu->cr2;

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "accel/soft/block.h"
 #include "accel/soft/cpu_reset.h"
@@ -20,11 +21,13 @@
 #include "accel/soft/event.h"
 #include "accel/soft/fault.h"
 #include "accel/soft/hostop.h"
+#include "accel/soft/hypercall.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/tlb.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/config.h"
 #include "machine/machine.h"
 
 /* Bytes of decoded blocks kept for a machine. A stock kernel's boot decodes about twice this, most of it once. */
@@ -266,6 +269,8 @@ static bool soft_wait(struct cpu *cpu)
         }
         if (!soft_serve(cpu))
             return false;
+        if (vcpu->run_state == VCPU_HALTED && hypercall_take_kick(vcpu))
+            vcpu->run_state = VCPU_RUNNING;
     }
     return true;
 }
@@ -380,26 +385,41 @@ static enum accel_exit soft_run(struct vcpu *vcpu)
     return exit;
 }
 
-enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max)
+static enum soft_stop soft_execute_blocks(struct cpu *cpu, u64 stop, u64 end)
 {
-    enum soft_stop result = SOFT_STOP_LIMIT;
-    u64 end = cpu->stat_blocks + blocks_max;
+    while (cpu->stat_blocks < end) {
+        if (cpu->rip == stop)
+            return SOFT_STOP_AT;
+        cpu->stat_blocks++;
+        cpu->shadow = false;
+        if (cpu->mode & MODE_STEP)
+            soft_step(cpu);
+        else
+            soft_run_block(cpu, soft_next_block(cpu));
+    }
+    return SOFT_STOP_LIMIT;
+}
 
+enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max, bool deliver)
+{
+    u64 end = cpu->stat_blocks + blocks_max;
+    enum soft_stop result;
+
+    cpu->fault_depth = 0;
     block_enter(cpu);
     switch (sigsetjmp(cpu->landing, 0)) {
     case LAND_NONE:
     case LAND_EXIT_BLOCK: break;
-    case LAND_FAULT: cpu->block = NULL; return SOFT_STOP_FAULT;
+    case LAND_FAULT:
+        cpu->block = NULL;
+        if (!deliver)
+            return SOFT_STOP_FAULT;
+        cpu->stat_blocks++;
+        soft_deliver_fault(cpu);
+        break;
     default: cpu->block = NULL; return SOFT_STOP_ERROR;
     }
-    while (cpu->stat_blocks < end) {
-        if (cpu->rip == stop) {
-            result = SOFT_STOP_AT;
-            break;
-        }
-        cpu->stat_blocks++;
-        soft_run_block(cpu, soft_next_block(cpu));
-    }
+    result = soft_execute_blocks(cpu, stop, end);
     block_leave(cpu);
     return result;
 }
@@ -433,6 +453,7 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     if (!soft->cpuid)
         return false;
     soft->phys_mask = BIT64(cpuid_phys_bits(soft->cpuid)) - 1;
+    soft->crowded = config->smp.cpus > (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
     soft->page_1g = feature_has(cpuid_features(soft->cpuid), FEAT_PDPE1GB);
     soft->hostops = hostop_cache_new(err);
     if (!soft->hostops)
@@ -457,6 +478,7 @@ static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struc
     cpu->soft = soft;
     cpu->cpuid = soft->cpuid;
     vcpu->accel = cpu;
+    vcpu->tsc_offset = &cpu->msr.tsc_offset;
     block_cache_add_cpu(soft->cache, cpu);
     return true;
 }
@@ -476,6 +498,15 @@ static void soft_vcpu_reset(struct vcpu *vcpu)
 static void soft_vcpu_set_boot(struct vcpu *vcpu, const struct cpu_boot_state *state)
 {
     cpu_set_boot(vcpu->accel, state);
+}
+
+static void soft_cpu_signature(struct machine *machine, u32 *eax, u32 *edx)
+{
+    const struct soft *soft = machine->accel_state;
+    struct cpuid_result r = cpuid_query(soft->cpuid, &(struct cpuid_query){ .leaf = 1 });
+
+    *eax = r.eax;
+    *edx = r.edx;
 }
 
 static void soft_dump(struct vcpu *vcpu, char *text, size_t size)
@@ -535,6 +566,7 @@ const struct accel_ops accel_soft = {
     .vcpu_reset = soft_vcpu_reset,
     .vcpu_set_boot = soft_vcpu_set_boot,
     .run = soft_run,
+    .cpu_signature = soft_cpu_signature,
     .dump = soft_dump,
     .vcpu_free = soft_vcpu_free,
     .free = soft_free,

@@ -13,7 +13,7 @@ enum soft_stop {
 };
 
 /*
- * Run from cpu->rip until one of these happens. `stop` is looked at between blocks only. Requests are not served.
- * On the thread that owns the CPU.
+ * Run from cpu->rip until one of these happens. `stop` is looked at between blocks only. With `deliver` exceptions go
+ * through the guest's IDT and do not stop. Requests are not served. On the thread that owns the CPU.
  */
-enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max);
+enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max, bool deliver);
