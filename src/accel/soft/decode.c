@@ -383,57 +383,6 @@ static u8 memory_seg(const struct decoder *d)
 
 /* --- Operands --- */
 
-static unsigned size_bytes(enum operand_size size, unsigned osz)
-{
-    switch (size) {
-    case SZ_B: return 1;
-    case SZ_W: return 2;
-    case SZ_D: return 4;
-    case SZ_Q: return 8;
-    case SZ_Z: return osz == 1 ? 2 : 4;
-    case SZ_V:
-    case SZ_Y:
-    case SZ_VW: return 1u << osz;
-    case SZ_DQ: return 16;
-    case SZ_QQ: return 32;
-    case SZ_T: return 10;
-    case SZ_P: return (1u << osz) + 2;
-    case SZ_A: return 2u << osz;
-    case SZ_0:
-    case SZ_N:
-    case SZ_S:
-    case SZ_X:
-    default: return 0; /* operand_bytes() knows more */
-    }
-}
-
-unsigned operand_bytes(const struct insn *in, unsigned op, u32 mode)
-{
-    const struct operand_kind *kind = &operand_kinds[op];
-    bool vex = insn_rows[in->row].map >= MAP_V0F;
-
-    switch ((enum operand_size)kind->size) {
-    case SZ_N: return mode & MODE_CS_L ? 8 : 4;
-    case SZ_S: return mode & MODE_CS_L ? 10 : 6;
-    case SZ_X: return vex && in->flags & INSN_VEX_L ? 32 : 16;
-    case SZ_VW: return in->rm == INSN_RM_MEM ? 2 : 1u << insn_osz(in);
-    case SZ_0:
-    case SZ_B:
-    case SZ_W:
-    case SZ_D:
-    case SZ_Q:
-    case SZ_V:
-    case SZ_Z:
-    case SZ_Y:
-    case SZ_P:
-    case SZ_A:
-    case SZ_DQ:
-    case SZ_QQ:
-    case SZ_T:
-    default: return size_bytes(kind->size, insn_osz(in));
-    }
-}
-
 /* The register field for number `n` of the operand's file. */
 static u8 operand_register(const struct decoder *d, const struct operand_kind *kind, unsigned n)
 {
@@ -507,10 +456,10 @@ static bool operand_take(struct decoder *d, unsigned place)
     case SRC_REG: return operand_take_reg(d, kind);
     case SRC_VVVV: d->out->vreg = d->vvvv; break;
     case SRC_OPCODE: d->out->rm = operand_register(d, kind, (d->opcode & 7u) | d->ext_b); break;
-    case SRC_IMM: operand_take_imm(d, size_bytes(kind->size, d->osz), place); break;
+    case SRC_IMM: operand_take_imm(d, operand_size_bytes(kind->size, d->osz), place); break;
     case SRC_IS4: d->out->imm = take8(d); break;
     case SRC_SIMM:
-    case SRC_REL: d->out->imm = take_signed(d, size_bytes(kind->size, d->osz)); break;
+    case SRC_REL: d->out->imm = take_signed(d, operand_size_bytes(kind->size, d->osz)); break;
     case SRC_MOFFS:
         d->memory = true;
         d->out->rm = INSN_RM_MEM;

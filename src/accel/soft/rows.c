@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* insn_rows: the rows of insn.def and insn_simd.def as data. */
+/* The rows of insn.def and insn_simd.def, and the operand kinds, as data. */
 #include "accel/soft/cpuid.h"
 #include "accel/soft/decode.h"
 #include "accel/soft/handlers.h"
@@ -55,3 +55,56 @@ const struct insn_row insn_rows[] = {
 };
 
 const unsigned insn_row_count = sizeof(insn_rows) / sizeof(insn_rows[0]);
+
+/* --- Sizes of operands --- */
+
+unsigned operand_size_bytes(enum operand_size size, unsigned osz)
+{
+    switch (size) {
+    case SZ_B: return 1;
+    case SZ_W: return 2;
+    case SZ_D: return 4;
+    case SZ_Q: return 8;
+    case SZ_Z: return osz == 1 ? 2 : 4;
+    case SZ_V:
+    case SZ_Y:
+    case SZ_VW: return 1u << osz;
+    case SZ_DQ: return 16;
+    case SZ_QQ: return 32;
+    case SZ_T: return 10;
+    case SZ_P: return (1u << osz) + 2;
+    case SZ_A: return 2u << osz;
+    case SZ_0:
+    case SZ_N:
+    case SZ_S:
+    case SZ_X:
+    default: return 0; /* operand_bytes() knows more */
+    }
+}
+
+unsigned operand_bytes(const struct insn *in, unsigned op, u32 mode)
+{
+    const struct operand_kind *kind = &operand_kinds[op];
+    bool vex = insn_rows[in->row].map >= MAP_V0F;
+
+    switch ((enum operand_size)kind->size) {
+    case SZ_N: return mode & MODE_CS_L ? 8 : 4;
+    case SZ_S: return mode & MODE_CS_L ? 10 : 6;
+    case SZ_X: return vex && in->flags & INSN_VEX_L ? 32 : 16;
+    case SZ_VW: return in->rm == INSN_RM_MEM ? 2 : 1u << insn_osz(in);
+    case SZ_0:
+    case SZ_B:
+    case SZ_W:
+    case SZ_D:
+    case SZ_Q:
+    case SZ_V:
+    case SZ_Z:
+    case SZ_Y:
+    case SZ_P:
+    case SZ_A:
+    case SZ_DQ:
+    case SZ_QQ:
+    case SZ_T:
+    default: return operand_size_bytes(kind->size, insn_osz(in));
+    }
+}
