@@ -23,7 +23,7 @@
     "addb $0x78, %%al\n\t" \
     "sahf\n\t"
 
-#define ALU_SUFFIX_8 "b"
+#define ALU_SUFFIX_8  "b"
 #define ALU_SUFFIX_16 "w"
 #define ALU_SUFFIX_32 "l"
 #define ALU_SUFFIX_64 "q"
@@ -134,5 +134,5 @@
         return dst; \
     }
 
-#define ALU_SIZES(M, op) M(op, 8) M(op, 16) M(op, 32) M(op, 64)
+#define ALU_SIZES(M, op)      M(op, 8) M(op, 16) M(op, 32) M(op, 64)
 #define ALU_WORD_SIZES(M, op) M(op, 16) M(op, 32) M(op, 64)

@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 
 /* 15 prefixes, opcode, ModRM, SIB, displacement, and the longest immediate: never read past. */
-#define WINDOW 48
+#define WINDOW   48
 #define SEG_NONE 0xFF
 
 struct decoder {
@@ -34,9 +34,9 @@ struct decoder {
     u8 seg;
     bool opsize, addrsize, lock;
     bool vex;
-    u8 w, l, vvvv;        /* VEX.vvvv already inverted */
+    u8 w, l, vvvv;          /* VEX.vvvv already inverted */
     u8 ext_r, ext_x, ext_b; /* 8 or 0 */
-    u8 prefix;            /* enum row_prefix that rows are matched with */
+    u8 prefix;              /* enum row_prefix that rows are matched with */
 
     u8 map, opcode, modrm;
     u8 asz, osz;
@@ -45,7 +45,7 @@ struct decoder {
 
 /* --- The index of rows by map and opcode --- */
 
-#define INDEX_KEYS (MAP_COUNT * 256)
+#define INDEX_KEYS    (MAP_COUNT * 256)
 #define INDEX_ENTRIES 4096
 
 static struct {
@@ -234,7 +234,8 @@ static bool row_fits_modrm(const struct insn_row *row, u8 modrm)
 {
     bool reg_form = modrm >= 0xC0;
 
-    return (row->digit == ANY || row->digit == (modrm >> 3 & 7)) && (row->rm == ANY || row->rm == (modrm & 7)) &&
+    return (row->digit == ANY || row->digit == (modrm >> 3 & 7)) &&
+           (row->rm == ANY || row->rm == (modrm & 7)) &&
            (row->mod == MA || (row->mod == MR) == reg_form);
 }
 
@@ -537,7 +538,8 @@ static bool decode_parts(struct decoder *d)
     return d->out->fn != NULL;
 }
 
-enum decode_result decode_insn(const u8 *bytes, size_t avail, u32 mode, const u64 *features, struct insn *out)
+enum decode_result decode_insn(const u8 *bytes, size_t avail, u32 mode, const u64 *features,
+                               struct insn *out)
 {
     u8 window[WINDOW];
     struct decoder d = { .bytes = bytes,

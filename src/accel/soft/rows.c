@@ -6,7 +6,9 @@
 
 const struct operand_kind operand_kinds[OP_COUNT] = {
 #define OPERAND(kind, source_, file_, size_, number_) \
-    [OP_##kind] = { .name = #kind, .source = source_, .file = file_, .size = size_, .number = number_ },
+    [OP_##kind] = { \
+        .name = #kind, .source = source_, .file = file_, .size = size_, .number = number_ \
+    },
 #include "accel/soft/operand.def"
 #include "accel/soft/operand_simd.def"
 #undef OPERAND
@@ -15,8 +17,8 @@ const struct operand_kind operand_kinds[OP_COUNT] = {
 /* What an operand kind adds to the attributes of its row. */
 #define OPERAND_ATTR(source, size) \
     (((source) == SRC_RM || (source) == SRC_RM_ANY || (source) == SRC_REG ? ATTR_MODRM : 0) | \
-     ((source) == SRC_VSIB ? ATTR_MODRM | ATTR_VSIB : 0) | ((source) == SRC_OPCODE ? ATTR_ROWS8 : 0) | \
-     ((size) == SZ_Y ? ATTR_Y : 0))
+     ((source) == SRC_VSIB ? ATTR_MODRM | ATTR_VSIB : 0) | \
+     ((source) == SRC_OPCODE ? ATTR_ROWS8 : 0) | ((size) == SZ_Y ? ATTR_Y : 0))
 
 enum {
 #define OPERAND(kind, source, file, size, number) OP_ATTR_##kind = OPERAND_ATTR(source, size),
@@ -26,8 +28,8 @@ enum {
 };
 
 const struct insn_row insn_rows[] = {
-#define ROW(map_, opcode_, prefix_, digit_, mod_, rm_, w_, l_, mode_, name_, op1, op2, op3, op4, feature_, attr_, \
-            flags_r_, flags_w_, flags_u_, class_, handler) \
+#define ROW(map_, opcode_, prefix_, digit_, mod_, rm_, w_, l_, mode_, name_, op1, op2, op3, op4, \
+            feature_, attr_, flags_r_, flags_w_, flags_u_, class_, handler) \
     { \
         .name = name_, \
         .map = map_, \

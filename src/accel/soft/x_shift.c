@@ -9,7 +9,8 @@
 #define COUNT_OPS(op, bits) \
     ALU_SHIFT(op, bits) \
 \
-    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         (void)in; \
         return alu_##op##bits(old, reg_get8(cpu, RCX * 8), flags); \
@@ -23,13 +24,15 @@
     COUNT_OPS(op, bits) \
     ALU_SHIFT_1(op, bits) \
 \
-    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                            u64 *flags) \
     { \
         (void)cpu; \
         return alu_##op##bits(old, (u8)in->imm, flags); \
     } \
 \
-    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         (void)cpu; \
         (void)in; \
@@ -41,7 +44,7 @@
 
 /* --- Shifts by a known count write all flags, or none when it is zero --- */
 
-#define COUNT_MASK_8 31
+#define COUNT_MASK_8  31
 #define COUNT_MASK_16 31
 #define COUNT_MASK_32 31
 #define COUNT_MASK_64 63
@@ -50,7 +53,8 @@
     COUNT_OPS(op, bits) \
     ALU_SHIFT_SURE(op, bits) \
 \
-    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                            u64 *flags) \
     { \
         (void)cpu; \
         if (unlikely(!(in->imm & COUNT_MASK_##bits))) \
@@ -58,7 +62,8 @@
         return alu_##op##_sure##bits(old, (u8)in->imm, flags); \
     } \
 \
-    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         (void)cpu; \
         (void)in; \
@@ -90,12 +95,14 @@ SHIFT(sar, SHIFT_OPS)
 #define SHIFT_DOUBLE_OPS(op, bits) \
     ALU_SHIFT_DOUBLE(op, bits) \
 \
-    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                            u64 *flags) \
     { \
         return alu_##op##bits(old, reg_get##bits(cpu, in->reg), (u8)in->imm, flags); \
     } \
 \
-    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         return alu_##op##bits(old, reg_get##bits(cpu, in->reg), reg_get8(cpu, RCX * 8), flags); \
     } \

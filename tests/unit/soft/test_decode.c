@@ -39,9 +39,9 @@ static void register_operands_take_rex_bits(void **state)
 
 static void byte_registers_are_offsets(void **state)
 {
-    struct insn high = decode(FX_64, BYTES(0x00, 0xFC));       /* add ah, bh */
-    struct insn rex = decode(FX_64, BYTES(0x40, 0x00, 0xFC));  /* add spl, dil */
-    struct insn ext = decode(FX_64, BYTES(0x45, 0x00, 0xC7));  /* add r15b, r8b */
+    struct insn high = decode(FX_64, BYTES(0x00, 0xFC));      /* add ah, bh */
+    struct insn rex = decode(FX_64, BYTES(0x40, 0x00, 0xFC)); /* add spl, dil */
+    struct insn ext = decode(FX_64, BYTES(0x45, 0x00, 0xC7)); /* add r15b, r8b */
 
     (void)state;
     assert_int_equal(high.rm, 1);
@@ -76,7 +76,7 @@ static void sib_gives_base_index_scale(void **state)
 
 static void rsp_is_no_index_but_r12_is(void **state)
 {
-    struct insn none = decode(FX_64, BYTES(0x8B, 0x04, 0xE4)); /* mov eax, [rsp] */
+    struct insn none = decode(FX_64, BYTES(0x8B, 0x04, 0xE4));      /* mov eax, [rsp] */
     struct insn r12 = decode(FX_64, BYTES(0x42, 0x8B, 0x04, 0x24)); /* mov eax, [rsp + r12] */
 
     (void)state;
@@ -116,7 +116,8 @@ static void addressing_of_16_bits(void **state)
 
     (void)state;
     for (unsigned rm = 0; rm < 8; rm++) {
-        struct insn in = decode(FX_16, BYTES(0x8B, (u8)(0x40 | rm), 0x80)); /* mov ax, [... - 0x80] */
+        struct insn in =
+            decode(FX_16, BYTES(0x8B, (u8)(0x40 | rm), 0x80)); /* mov ax, [... - 0x80] */
 
         assert_int_equal(in.base, bases[rm]);
         assert_int_equal(in.index, indexes[rm]);
@@ -182,7 +183,7 @@ static void opcode_registers_and_fixed_ones(void **state)
 {
     struct insn xchg = decode(FX_64, BYTES(0x49, 0x93)); /* xchg r11, rax */
     struct insn add = decode(FX_64, BYTES(0x05, 1, 0, 0, 0));
-    struct insn seg = decode(FX_32, BYTES(0x1E)); /* push ds */
+    struct insn seg = decode(FX_32, BYTES(0x1E));              /* push ds */
     struct insn shld = decode(FX_64, BYTES(0x0F, 0xA5, 0xD8)); /* shld eax, ebx, cl */
 
     (void)state;
@@ -209,7 +210,8 @@ static void branch_targets_are_relative_to_the_block(void **state)
 
 static void rip_relative_operands_count_from_the_next_instruction(void **state)
 {
-    struct insn in = decode(FX_64, BYTES(0x81, 0x05, 0x10, 0, 0, 0, 1, 2, 3, 4)); /* add [rip + 16], imm */
+    struct insn in =
+        decode(FX_64, BYTES(0x81, 0x05, 0x10, 0, 0, 0, 1, 2, 3, 4)); /* add [rip + 16], imm */
 
     (void)state;
     assert_int_equal(in.base, GPR_RIP);
@@ -264,14 +266,14 @@ static void sizes_follow_mode_and_prefixes(void **state)
         { FX_32, { 0x66, 0x67, 0x01, 0x00 }, 4, 1, 1 },
         { FX_16, { 0x01, 0xC0 }, 2, 1, 1 },
         { FX_16, { 0x66, 0x67, 0x01, 0x00 }, 4, 2, 2 },
-        { FX_64, { 0x50 }, 1, 3, 3 },             /* push: 64 bits by default */
+        { FX_64, { 0x50 }, 1, 3, 3 }, /* push: 64 bits by default */
         { FX_64, { 0x66, 0x50 }, 2, 1, 3 },
         { FX_32, { 0x50 }, 1, 2, 2 },
-        { FX_64, { 0xC3 }, 1, 3, 3 },             /* ret: 66 means nothing */
+        { FX_64, { 0xC3 }, 1, 3, 3 }, /* ret: 66 means nothing */
         { FX_64, { 0x66, 0xC3 }, 2, 3, 3 },
         { FX_64, { 0x66, 0xEB, 0x00 }, 3, 3, 3 },
         { FX_32, { 0x66, 0xEB, 0x00 }, 3, 1, 2 },
-        { FX_64, { 0xCF }, 1, 2, 3 },             /* iret: 32 bits by default */
+        { FX_64, { 0xCF }, 1, 2, 3 }, /* iret: 32 bits by default */
         { FX_64, { 0x48, 0xCF }, 2, 3, 3 },
         { FX_64, { 0x66, 0x0F, 0x38, 0xF6, 0xC0 }, 5, 2, 3 }, /* adcx: 66 is not a size */
         { FX_16, { 0x66, 0x0F, 0x38, 0xF6, 0xC0 }, 5, 2, 1 },

@@ -114,9 +114,9 @@ static void repeat_prefixes_are_noted(void **state)
     (void)state;
     assert_int_equal(rep.flags & (INSN_REP | INSN_REPNE), INSN_REP);
     assert_int_equal(decode(FX_64, BYTES(0xF2, 0xAE)).flags & (INSN_REP | INSN_REPNE), INSN_REPNE);
-    decode(FX_64, BYTES(0xF2, 0xE8, 0, 0, 0, 0));     /* BND call */
-    decode(FX_64, BYTES(0xF3, 0xC3));                 /* rep ret */
-    decode(FX_64, BYTES(0xF2, 0xF0, 0x01, 0x00));     /* XACQUIRE lock add */
+    decode(FX_64, BYTES(0xF2, 0xE8, 0, 0, 0, 0)); /* BND call */
+    decode(FX_64, BYTES(0xF3, 0xC3));             /* rep ret */
+    decode(FX_64, BYTES(0xF2, 0xF0, 0x01, 0x00)); /* XACQUIRE lock add */
 }
 
 static void mandatory_prefixes_choose_the_row(void **state)
@@ -174,7 +174,8 @@ static void vex_refuses_other_prefixes(void **state)
 
     (void)state;
     for (unsigned i = 0; i < sizeof(prefixes); i++)
-        assert_int_equal(decode_result(FX_64, BYTES(prefixes[i], 0xC4, 0xE2, 0x70, 0xF2, 0xC2)), DECODE_UD);
+        assert_int_equal(decode_result(FX_64, BYTES(prefixes[i], 0xC4, 0xE2, 0x70, 0xF2, 0xC2)),
+                         DECODE_UD);
     decode(FX_64, BYTES(0x65, 0xC4, 0xE2, 0x70, 0xF2, 0x02));
     decode(FX_64, BYTES(0x67, 0xC4, 0xE2, 0x70, 0xF2, 0x02));
 }
@@ -182,10 +183,12 @@ static void vex_refuses_other_prefixes(void **state)
 static void vex_needs_length_and_unused_vvvv_right(void **state)
 {
     (void)state;
-    assert_int_equal(decode_result(FX_64, BYTES(0xC4, 0xE2, 0x74, 0xF2, 0xC2)), DECODE_UD); /* L = 1 */
-    decode(FX_64, BYTES(0xC4, 0xE3, 0x7B, 0xF0, 0xC2, 3));                                 /* rorx */
+    assert_int_equal(decode_result(FX_64, BYTES(0xC4, 0xE2, 0x74, 0xF2, 0xC2)),
+                     DECODE_UD);                           /* L = 1 */
+    decode(FX_64, BYTES(0xC4, 0xE3, 0x7B, 0xF0, 0xC2, 3)); /* rorx */
     assert_int_equal(decode_result(FX_64, BYTES(0xC4, 0xE3, 0x73, 0xF0, 0xC2, 3)), DECODE_UD);
-    assert_int_equal(decode_result(FX_64, BYTES(0xC4, 0xE4, 0x70, 0xF2, 0xC2)), DECODE_UD); /* map 4 */
+    assert_int_equal(decode_result(FX_64, BYTES(0xC4, 0xE4, 0x70, 0xF2, 0xC2)),
+                     DECODE_UD); /* map 4 */
 }
 
 static void vex_is_les_and_lds_outside_64_bit_mode(void **state)
@@ -200,7 +203,8 @@ static void vex_is_les_and_lds_outside_64_bit_mode(void **state)
     assert_string_equal(row_of(&andn)->name, "andn");
     /* Neither VEX nor LES: real and virtual-8086 mode. */
     assert_int_equal(decode_result(FX_16, BYTES(0xC4, 0xE2, 0x70, 0xF2, 0xC2)), DECODE_UD);
-    assert_int_equal(decode_result(MODE_PE | MODE_VM, BYTES(0xC4, 0xE2, 0x70, 0xF2, 0xC2)), DECODE_UD);
+    assert_int_equal(decode_result(MODE_PE | MODE_VM, BYTES(0xC4, 0xE2, 0x70, 0xF2, 0xC2)),
+                     DECODE_UD);
 }
 
 static void vex_w_is_ignored_for_sizes_outside_64_bit_mode(void **state)
@@ -219,14 +223,30 @@ static void unknown_opcodes_are_undefined(void **state)
         u32 mode;
         u8 bytes[4];
     } cases[] = {
-        { FX_64, { 0x06 } },             { FX_64, { 0x27 } },             { FX_64, { 0x60 } },
-        { FX_64, { 0x82, 0xC0, 0x00 } }, { FX_64, { 0x9A } },             { FX_64, { 0xEA } },
-        { FX_64, { 0xD6 } },             { FX_64, { 0x0F, 0x04 } },       { FX_64, { 0xC6, 0xC8, 0x00 } },
-        { FX_64, { 0xFE, 0xD0 } },       { FX_64, { 0xFF, 0xF8 } },       { FX_64, { 0x8F, 0xC8 } },
-        { FX_64, { 0x8D, 0xC0 } },       { FX_64, { 0x0F, 0xBA, 0xC0 } }, { FX_64, { 0x62, 0x00 } },
-        { FX_64, { 0x0F, 0xC7, 0xC8 } }, { FX_64, { 0xFF, 0xE8 } },       { FX_64, { 0x8C, 0xF8 } },
-        { FX_64, { 0x0F, 0xAA } },       { FX_32, { 0x0F, 0x05 } },       { FX_32, { 0x0F, 0x01, 0xF8 } },
-        { FX_16, { 0x62, 0xC0 } },       { FX_32, { 0xC4, 0xC0, 0, 0 } }, { FX_64, { 0x0F, 0x38, 0xF0, 0xC0 } },
+        { FX_64, { 0x06 } },
+        { FX_64, { 0x27 } },
+        { FX_64, { 0x60 } },
+        { FX_64, { 0x82, 0xC0, 0x00 } },
+        { FX_64, { 0x9A } },
+        { FX_64, { 0xEA } },
+        { FX_64, { 0xD6 } },
+        { FX_64, { 0x0F, 0x04 } },
+        { FX_64, { 0xC6, 0xC8, 0x00 } },
+        { FX_64, { 0xFE, 0xD0 } },
+        { FX_64, { 0xFF, 0xF8 } },
+        { FX_64, { 0x8F, 0xC8 } },
+        { FX_64, { 0x8D, 0xC0 } },
+        { FX_64, { 0x0F, 0xBA, 0xC0 } },
+        { FX_64, { 0x62, 0x00 } },
+        { FX_64, { 0x0F, 0xC7, 0xC8 } },
+        { FX_64, { 0xFF, 0xE8 } },
+        { FX_64, { 0x8C, 0xF8 } },
+        { FX_64, { 0x0F, 0xAA } },
+        { FX_32, { 0x0F, 0x05 } },
+        { FX_32, { 0x0F, 0x01, 0xF8 } },
+        { FX_16, { 0x62, 0xC0 } },
+        { FX_32, { 0xC4, 0xC0, 0, 0 } },
+        { FX_64, { 0x0F, 0x38, 0xF0, 0xC0 } },
     };
 
     (void)state;
@@ -247,7 +267,8 @@ static void features_gate_rows(void **state)
     assert_int_equal(decode_insn(BYTES(0x01, 0xC0), FX_64, features, &in), DECODE_OK);
     assert_int_equal(decode_insn(BYTES(0xF3, 0x0F, 0xB8, 0xC0), FX_64, features, &in), DECODE_UD);
     assert_int_equal(decode_insn(BYTES(0x0F, 0x38, 0xF0, 0x00), FX_64, features, &in), DECODE_UD);
-    assert_int_equal(decode_insn(BYTES(0xC4, 0xE2, 0x70, 0xF2, 0xC2), FX_64, features, &in), DECODE_UD);
+    assert_int_equal(decode_insn(BYTES(0xC4, 0xE2, 0x70, 0xF2, 0xC2), FX_64, features, &in),
+                     DECODE_UD);
     /* Without BMI1 and LZCNT the prefix means nothing. */
     assert_int_equal(decode_insn(BYTES(0xF3, 0x0F, 0xBC, 0xC1), FX_64, features, &in), DECODE_OK);
     assert_string_equal(row_of(&in)->name, "bsf");
@@ -298,7 +319,9 @@ static void fifteen_bytes_are_the_limit(void **state)
 
 static void missing_bytes_ask_for_more(void **state)
 {
-    static const u8 bytes[] = { 0x66, 0x42, 0x81, 0x84, 0x24, 1, 2, 3, 4, 5, 6 }; /* add word [rsp+r12+disp], imm */
+    static const u8 bytes[] = {
+        0x66, 0x42, 0x81, 0x84, 0x24, 1, 2, 3, 4, 5, 6
+    }; /* add word [rsp+r12+disp], imm */
 
     (void)state;
     for (size_t n = 0; n < sizeof(bytes); n++)

@@ -10,14 +10,14 @@
 #include "accel/soft/fault.h"
 #include "fixture.h"
 
-#define CF FLAG_CF
-#define PF FLAG_PF
-#define AF FLAG_AF
-#define ZF FLAG_ZF
-#define SF FLAG_SF
-#define OF FLAG_OF
+#define CF       FLAG_CF
+#define PF       FLAG_PF
+#define AF       FLAG_AF
+#define ZF       FLAG_ZF
+#define SF       FLAG_SF
+#define OF       FLAG_OF
 
-#define AT (FX_BASE + 0x100)
+#define AT       (FX_BASE + 0x100)
 #define PAGE_END (FX_BASE + 0x1000)
 
 static int setup64(void **state)

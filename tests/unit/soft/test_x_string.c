@@ -12,7 +12,7 @@
 #include "accel/soft/fault.h"
 #include "fixture.h"
 
-#define PAGE(n) (FX_BASE + (n) * 0x1000u)
+#define PAGE(n) (FX_BASE + (n)*0x1000u)
 
 static int setup64(void **state)
 {
@@ -110,7 +110,11 @@ static void repeated_moves_equal_the_definition(void **state)
             unsigned size = 1u << (variant & 3), count = 600;
             bool down = variant & 4, slow = variant & 8;
             u64 src = PAGE(2) + 5 - (down ? 0 : 400 * size), dst = src + (u64)(i64)distance;
-            u8 code[3] = { 0xF3, size == 2 ? 0x66 : size == 8 ? 0x48 : 0x2E, size == 1 ? 0xA4 : 0xA5 };
+            u8 code[3] = { 0xF3,
+                           size == 2   ? 0x66
+                           : size == 8 ? 0x48
+                                       : 0x2E,
+                           size == 1 ? 0xA4 : 0xA5 };
             int step = down ? -(int)size : (int)size;
 
             fill_pattern(fx);
