@@ -72,7 +72,8 @@ void native_arm(void)
 
 void native_setup(void)
 {
-    struct sigaction action = { .sa_sigaction = native_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    struct sigaction action = { .sa_sigaction = native_signal,
+                                .sa_flags = SA_SIGINFO | SA_NODEFER };
 
     for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
         sigaction(signals[i], &action, NULL);
