@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for what the interrupt chips use: a clock and timers stepped by hand, vcpu_request that only sets
- * bits. They keep the contracts of host/clock.h, host/loop.h and machine/vcpu.h, also between threads.
+ * Stand-ins for what the interrupt chips use: a clock and timers stepped by hand, vcpu_request that
+ * only sets bits. They keep the contracts of host/clock.h, host/loop.h and machine/vcpu.h, also
+ * between threads.
  */
 #pragma once
 

@@ -59,7 +59,10 @@ struct fake_cpus {
     struct lapic *lapic[FAKE_CPUS_MAX];
 };
 
-/* `count` CPUs with APIC IDs 0, 1, ...; all LAPICs as after reset. x2APIC and TSC deadline are offered. */
+/*
+ * `count` CPUs with APIC IDs 0, 1, ...; all LAPICs as after reset. x2APIC and TSC deadline are
+ * offered.
+ */
 struct fake_cpus *fake_cpus_new(unsigned count);
 
 /* The same with other IDs and without any option. */

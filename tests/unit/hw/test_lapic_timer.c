@@ -102,7 +102,7 @@ static void all_divisors(void **state)
         u64 divisor;
     } rows[] = {
         { 0x0, 2 },  { 0x1, 4 },   { 0x2, 8 }, { 0x3, 16 },       { 0x8, 32 },
-        { 0x9, 64 }, { 0xA, 128 }, { 0xB, 1 }, { 0xFFFFFFF4, 2 }, /* bit 2 and what is above bit 3 do not count */
+        { 0x9, 64 }, { 0xA, 128 }, { 0xB, 1 }, { 0xFFFFFFF4, 2 },
     };
     struct env *env = *state;
 
@@ -489,7 +489,9 @@ static void race_end(struct race *race, pthread_t thread)
     pthread_join(thread, NULL);
 }
 
-/* Each deadline passes before the next is set: as many ticks as deadlines, whoever delivers them. */
+/*
+ * Each deadline passes before the next is set: as many ticks as deadlines, whoever delivers them.
+ */
 static void every_passed_deadline_ticks_exactly_once(void **state)
 {
     struct env *env = *state;
