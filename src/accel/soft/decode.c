@@ -375,6 +375,9 @@ static u8 memory_seg(const struct decoder *d)
 {
     if (d->seg != SEG_NONE)
         return d->seg;
+    /* Without a memory operand these use the stack, or none. */
+    if (!d->memory && d->row->attr & (ATTR_D64 | ATTR_F64))
+        return SEG_SS;
     return d->out->base == RSP || d->out->base == RBP ? SEG_SS : SEG_DS;
 }
 
@@ -458,7 +461,7 @@ static bool operand_take_rm(struct decoder *d, const struct operand_kind *kind)
         d->out->rm = operand_register(d, kind, (d->modrm & 7u) | d->ext_b);
         return kind->file != FILE_NONE;
     }
-    if (kind->source == SRC_VSIB && (d->modrm & 7) != 4)
+    if (kind->source == SRC_VSIB && ((d->modrm & 7) != 4 || d->asz == 1))
         return false;
     memory_take(d);
     return true;

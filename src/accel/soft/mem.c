@@ -114,10 +114,12 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
     mem_tlb_fill(cpu, context, addr, cpu->soft->ram_host + offset, &r, access);
 }
 
-/* Linear addresses outside 64-bit mode are 32 bits wide. */
-static gva mem_wrap(const struct cpu *cpu, gva addr)
+/* Linear addresses outside 64-bit mode are 32 bits wide; long mode's tables and inner stacks are beyond that. */
+static gva mem_wrap(const struct cpu *cpu, enum mmu_context context, gva addr)
 {
-    return cpu->mode & MODE_CS_L ? addr : (u32)addr;
+    bool wide = (cpu->mode & MODE_CS_L) || ((cpu->mode & MODE_LMA) && context != MMU_USER);
+
+    return wide ? addr : (u32)addr;
 }
 
 /* --- What the checked context looks for --- */
@@ -160,7 +162,7 @@ static unsigned mem_pieces(struct cpu *cpu, const struct insn *in, enum mmu_cont
     pieces[0].size = first;
     if (first == size)
         return 1;
-    mem_translate(cpu, in, context, mem_wrap(cpu, addr + first), access, &pieces[1]);
+    mem_translate(cpu, in, context, mem_wrap(cpu, context, addr + first), access, &pieces[1]);
     pieces[1].size = size - first;
     return 2;
 }
@@ -376,6 +378,21 @@ void mem_sys_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, 
 void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size)
 {
     mem_write_context(cpu, in, mem_sys_context(cpu), addr, data, size);
+}
+
+void mem_sys_or8(struct cpu *cpu, const struct insn *in, gva addr, u8 bits)
+{
+    struct mem_piece piece;
+    u8 value;
+
+    mem_translate(cpu, in, mem_sys_context(cpu), addr, ACCESS_WRITE, &piece);
+    if (piece.host) {
+        __atomic_fetch_or(piece.host, bits, __ATOMIC_SEQ_CST);
+        mem_stored(cpu, piece.host, 1);
+        return;
+    }
+    value = (u8)mem_mmio_read(cpu, piece.pa, 1) | bits;
+    mem_mmio_write(cpu, piece.pa, 1, value);
 }
 
 i64 mem_fetch(struct cpu *cpu, gva addr, gpa *pa)

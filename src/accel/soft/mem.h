@@ -41,6 +41,7 @@ struct soft {
     u64 phys_mask;
     bool page_1g;
     pthread_mutex_t split_lock; /* held around locked accesses that host atomics cannot do */
+    bool crowded; /* more vCPUs than host CPUs: a vCPU that spins yields */
 };
 
 /* After a store of `size` bytes at `host`: drop code that was decoded from them. */
@@ -128,6 +129,9 @@ void mem_write(struct cpu *cpu, const struct insn *in, gva addr, const void *dat
 /* The same with supervisor rights whatever the CPL (descriptor tables, TSS, stacks of inner rings). */
 void mem_sys_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, unsigned size);
 void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size);
+
+/* Atomic OR of `bits` into one byte, with supervisor rights (accessed and busy bits of descriptors). */
+void mem_sys_or8(struct cpu *cpu, const struct insn *in, gva addr, u8 bits);
 
 /* Where the code at linear address `addr` lies: its offset into guest memory, or -1 and *pa when it is not RAM. */
 i64 mem_fetch(struct cpu *cpu, gva addr, gpa *pa);

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "accel/soft/block.h"
 #include "accel/soft/cpu_reset.h"
@@ -20,11 +21,13 @@
 #include "accel/soft/event.h"
 #include "accel/soft/fault.h"
 #include "accel/soft/hostop.h"
+#include "accel/soft/hypercall.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/tlb.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/config.h"
 #include "machine/machine.h"
 
 /* Bytes of decoded blocks kept for a machine. A stock kernel's boot decodes about twice this, most of it once. */
@@ -266,6 +269,8 @@ static bool soft_wait(struct cpu *cpu)
         }
         if (!soft_serve(cpu))
             return false;
+        if (vcpu->run_state == VCPU_HALTED && hypercall_take_kick(vcpu))
+            vcpu->run_state = VCPU_RUNNING;
     }
     return true;
 }
@@ -448,6 +453,7 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     if (!soft->cpuid)
         return false;
     soft->phys_mask = BIT64(cpuid_phys_bits(soft->cpuid)) - 1;
+    soft->crowded = config->smp.cpus > (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
     soft->page_1g = feature_has(cpuid_features(soft->cpuid), FEAT_PDPE1GB);
     soft->hostops = hostop_cache_new(err);
     if (!soft->hostops)
@@ -472,6 +478,7 @@ static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struc
     cpu->soft = soft;
     cpu->cpuid = soft->cpuid;
     vcpu->accel = cpu;
+    vcpu->tsc_offset = &cpu->msr.tsc_offset;
     block_cache_add_cpu(soft->cache, cpu);
     return true;
 }
@@ -491,6 +498,15 @@ static void soft_vcpu_reset(struct vcpu *vcpu)
 static void soft_vcpu_set_boot(struct vcpu *vcpu, const struct cpu_boot_state *state)
 {
     cpu_set_boot(vcpu->accel, state);
+}
+
+static void soft_cpu_signature(struct machine *machine, u32 *eax, u32 *edx)
+{
+    const struct soft *soft = machine->accel_state;
+    struct cpuid_result r = cpuid_query(soft->cpuid, &(struct cpuid_query){ .leaf = 1 });
+
+    *eax = r.eax;
+    *edx = r.edx;
 }
 
 static void soft_dump(struct vcpu *vcpu, char *text, size_t size)
@@ -550,6 +566,7 @@ const struct accel_ops accel_soft = {
     .vcpu_reset = soft_vcpu_reset,
     .vcpu_set_boot = soft_vcpu_set_boot,
     .run = soft_run,
+    .cpu_signature = soft_cpu_signature,
     .dump = soft_dump,
     .vcpu_free = soft_vcpu_free,
     .free = soft_free,
