@@ -114,18 +114,23 @@ static void mptable_add_isa_irqs(struct mptable *table, u8 ioapic)
     }
 }
 
+static bool mptable_id_taken(const struct mptable_config *config, unsigned id)
+{
+    for (unsigned i = 0; i < config->cpu_count; i++) {
+        if (config->apic_ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
 /* 3.6.6: the ids of local and I/O APICs share one space, so the IOAPIC gets the lowest that is free. */
 static u8 mptable_ioapic_id(const struct mptable_config *config)
 {
-    u8 id = 0;
+    unsigned id = 0;
 
-    for (unsigned i = 0; i < config->cpu_count; i++) {
-        if (config->apic_ids[i] == id) {
-            id++;
-            i = -1u; /* ids need not be sorted: look at all again */
-        }
-    }
-    return id;
+    while (mptable_id_taken(config, id))
+        id++;
+    return (u8)id;
 }
 
 static void mptable_finish(struct mptable *table, gpa base)

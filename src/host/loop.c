@@ -476,6 +476,11 @@ void loop_quit(struct loop *loop)
     errno = saved;
 }
 
+u64 loop_now(const struct loop *loop)
+{
+    return clock_ns(loop->clock);
+}
+
 /* ---- Life ---- */
 
 /* Watch one of the loop's own descriptors; edge-triggered, so that it need not be read. */

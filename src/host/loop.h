@@ -23,6 +23,9 @@ typedef void loop_fd_fn(void *arg, u32 events);
 struct loop *loop_new(struct clock *clock, struct error *err);
 void loop_free(struct loop *loop);
 
+/* clock_ns() of the clock that the loop's timers follow. */
+u64 loop_now(const struct loop *loop);
+
 /* Run callbacks until loop_quit. */
 void loop_run(struct loop *loop);
 
@@ -58,7 +61,8 @@ struct timer {
     size_t slot; /* 1-based place in the loop's heap, 0 when not armed */
 };
 
-void timer_init(struct timer *timer, struct loop *loop, pthread_mutex_t *lock, loop_fn *fn, void *arg);
+void timer_init(struct timer *timer, struct loop *loop, pthread_mutex_t *lock, loop_fn *fn,
+                void *arg);
 void timer_arm(struct timer *timer, u64 deadline);
 
 /*

@@ -15,7 +15,9 @@
 #define MSI_ADDR_REDIRECT BIT(3) /* to one of the destinations, as lowest priority */
 #define MSI_ADDR_DEST     0x000FF000u
 
-/* The MSI data (SDM vol. 3A, 11.11.2). The level bit is not looked at: a message is an assertion. */
+/*
+ * The MSI data (SDM vol. 3A, 11.11.2). The level bit is not looked at: a message is an assertion.
+ */
 #define MSI_DATA_VECTOR   0x000000FFu
 #define MSI_DATA_TRIGGER  BIT(15)
 
@@ -39,8 +41,8 @@ void apic_bus_add_listener(struct apic_bus *bus, struct apic_eoi_listener listen
 }
 
 /*
- * Lowest priority: each message starts its search behind the last one's start. The priorities themselves are
- * their CPUs' own business, and the SDM lets a chipset choose (11.6.2.4).
+ * Lowest priority: each message starts its search behind the last one's start. The priorities
+ * themselves are their CPUs' own business, and the SDM lets a chipset choose (11.6.2.4).
  */
 static void apic_bus_send_lowest(struct apic_bus *bus, const struct apic_message *message)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The APIC bus: brings interrupt messages from LAPICs (IPIs), IOAPICs and MSI writes to the LAPICs that they
- * name, and end-of-interrupt messages back to the IOAPICs (SDM vol. 3A, 11.1 and 11.6).
+ * The APIC bus: brings interrupt messages from LAPICs (IPIs), IOAPICs and MSI writes to the LAPICs
+ * that they name, and end-of-interrupt messages back to the IOAPICs (SDM vol. 3A, 11.1 and 11.6).
  *
- * Built while the machine is; afterwards nothing of it changes but the arbitration counter, so that any thread
- * may send without a lock.
+ * Built while the machine is; afterwards nothing of it changes but the arbitration counter, so that
+ * any thread may send without a lock.
  */
 #pragma once
 
@@ -76,11 +76,16 @@ static inline u32 apic_dest8(u8 dest, bool logical)
 /* Send to the destinations; any thread. */
 void apic_bus_send(struct apic_bus *bus, const struct apic_message *message);
 
-/* The same to every LAPIC, whatever `dest` says, but `except` (may be NULL): the ICR's shorthands. */
+/*
+ * The same to every LAPIC, whatever `dest` says, but `except` (may be NULL): the ICR's shorthands.
+ */
 void apic_bus_send_all(struct apic_bus *bus, const struct apic_message *message,
                        const struct lapic *except);
 
-/* A 32-bit write of `data` to the address `addr` in 0xFEE00000-0xFEEFFFFF by anything but a LAPIC's own CPU; any thread. */
+/*
+ * A 32-bit write of `data` to the address `addr` in 0xFEE00000-0xFEEFFFFF by anything but a LAPIC's
+ * own CPU; any thread.
+ */
 void apic_bus_msi(struct apic_bus *bus, gpa addr, u32 data);
 
 /* The same as a region at MAP_LAPIC; its opaque is the bus. */
@@ -89,5 +94,7 @@ extern const struct region_ops apic_bus_msi_ops;
 /* A level-triggered interrupt ended on some LAPIC. Takes the listeners' locks. */
 void apic_bus_eoi(struct apic_bus *bus, u8 vector);
 
-/* irq_sink_fn with the bus as sink: drive input LINT`n` of all LAPICs (0: the 8259's INT, 1: NMI). */
+/*
+ * irq_sink_fn with the bus as sink: drive input LINT`n` of all LAPICs (0: the 8259's INT, 1: NMI).
+ */
 void apic_bus_set_lint(void *sink, unsigned n, bool level);

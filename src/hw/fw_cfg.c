@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The firmware configuration device (QEMU's docs/specs/fw_cfg): ports 0x510 and 0x511, DMA at 0x514. */
+/*
+ * The firmware configuration device (QEMU's docs/specs/fw_cfg): ports 0x510 and 0x511, DMA at
+ * 0x514.
+ */
 #include "hw/fw_cfg.h"
 
 #include <assert.h>
@@ -35,7 +38,10 @@
 #define FW_CFG_DESC_LENGTH    4u
 #define FW_CFG_DESC_ADDRESS   8u
 
-/* Guest memory is reached in pieces of this size, so that what a bad range has before its hole is transferred. */
+/*
+ * Guest memory is reached in pieces of this size, so that what a bad range has before its hole is
+ * transferred.
+ */
 #define FW_CFG_CHUNK          MIB(1)
 
 /* The directory, big-endian: u32 count, then per file u32 size, u16 key, u16 0, name. */

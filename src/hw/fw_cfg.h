@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The firmware configuration device: numbered items and named files that firmware reads by port or by DMA.
+ * The firmware configuration device: numbered items and named files that firmware reads by port or
+ * by DMA.
  *
- * Interface: QEMU's docs/specs/fw_cfg. Items are added while the machine is built, or while it is stopped for
- * a reset; an item that exists already is replaced.
+ * Interface: QEMU's docs/specs/fw_cfg. Items are added while the machine is built, or while it is
+ * stopped for a reset; an item that exists already is replaced.
  */
 #pragma once
 
@@ -46,7 +47,10 @@ enum fw_cfg_key {
 #define FW_CFG_FILES_MAX     32
 #define FW_CFG_FILE_NAME_MAX 56 /* with the NUL */
 
-/* What becomes of an item's bytes: copied now, or used where they are, which must then outlive the device. */
+/*
+ * What becomes of an item's bytes: copied now, or used where they are, which must then outlive the
+ * device.
+ */
 enum fw_cfg_bytes {
     FW_CFG_COPY,
     FW_CFG_BORROW,
@@ -58,7 +62,10 @@ struct fw_cfg *fw_cfg_new(struct ram *ram);
 /* For machine_add_device and the `dev` of the regions; freeing it frees the whole. */
 struct device *fw_cfg_device(struct fw_cfg *fw);
 
-/* The selector and data ports (MAP_PORT_FW_CFG, 2 bytes) and the DMA port (MAP_PORT_FW_CFG_DMA, 8 bytes). */
+/*
+ * The selector and data ports (MAP_PORT_FW_CFG, 2 bytes) and the DMA port (MAP_PORT_FW_CFG_DMA, 8
+ * bytes).
+ */
 extern const struct region_ops fw_cfg_port_ops;
 extern const struct region_ops fw_cfg_dma_ops;
 
@@ -71,13 +78,15 @@ void fw_cfg_add_u64(struct fw_cfg *fw, u16 key, u64 value);
 void fw_cfg_add_string(struct fw_cfg *fw, u16 key, const char *text); /* with its NUL, copied */
 
 /*
- * A named file, at the place in the directory that its name gives it; the keys of the files behind it move up.
- * False and `err` when the name is too long or the directory full.
+ * A named file, at the place in the directory that its name gives it; the keys of the files behind
+ * it move up. False and `err` when the name is too long or the directory full.
  */
 bool fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *data, u64 size,
                      enum fw_cfg_bytes bytes, struct error *err)
     __attribute__((warn_unused_result));
 
-/* The same for a file that the guest may write (by DMA, whole or in part, never longer): borrowed. */
+/*
+ * The same for a file that the guest may write (by DMA, whole or in part, never longer): borrowed.
+ */
 bool fw_cfg_add_writable_file(struct fw_cfg *fw, const char *name, void *data, u64 size,
                               struct error *err) __attribute__((warn_unused_result));

@@ -2,11 +2,13 @@
 /*
  * The I/O APIC (Intel 82093AA data sheet; version 0x20, with the EOI register of its successors).
  *
- * An edge on a masked pin is lost. A level pin sends when it is high, unmasked and has no Remote IRR; sending
- * sets Remote IRR, the EOI of its vector clears it and sends again if the pin is still high.
+ * An edge on a masked pin is lost. A level pin sends when it is high, unmasked and has no Remote
+ * IRR; sending sets Remote IRR, the EOI of its vector clears it and sends again if the pin is still
+ * high.
  *
- * Lock order: source device -> I/O APIC -> (LAPIC atomics, vCPU requests). Nothing that is called with the lock held
- * comes back here, so a vCPU's EOI may wait for the lock while a message to that vCPU is on its way.
+ * Lock order: source device -> I/O APIC -> (LAPIC atomics, vCPU requests). Nothing that is called
+ * with the lock held comes back here, so a vCPU's EOI may wait for the lock while a message to that
+ * vCPU is on its way.
  */
 #include "hw/ioapic.h"
 
@@ -50,8 +52,8 @@ enum {
 #define RED_WRITABLE          (RED_DEST | UINT64_C(0x1AFFF))
 
 /*
- * A level pin that stays high makes an interrupt at each EOI. After so many in a row the next ones wait, so that a
- * guest that does not quiet its device can still run something else.
+ * A level pin that stays high makes an interrupt at each EOI. After so many in a row the next ones
+ * wait, so that a guest that does not quiet its device can still run something else.
  */
 #define IOAPIC_STORM_COUNT    10000u
 #define IOAPIC_STORM_DELAY_NS UINT64_C(10000000)
@@ -106,7 +108,10 @@ static void ioapic_send(struct ioapic *io, u64 entry)
         apic_bus_send(io->bus, &message);
 }
 
-/* Send what a level pin has to say. Remote IRR is set first: the EOI may come at any time afterwards. */
+/*
+ * Send what a level pin has to say. Remote IRR is set first: the EOI may come at any time
+ * afterwards.
+ */
 static void ioapic_service_level(struct ioapic *io, unsigned pin)
 {
     u64 *entry = &io->state.redtbl[pin];

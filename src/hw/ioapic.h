@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The I/O APIC: 24 interrupt inputs, each with a redirection entry that makes its message (Intel 82093AA). */
+/*
+ * The I/O APIC: 24 interrupt inputs, each with a redirection entry that makes its message (Intel
+ * 82093AA).
+ */
 #pragma once
 
 #include "base/types.h"

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC (SDM vol. 3A, chapter 11; section numbers below are its): interrupts in, vectors out, and its
- * modes. Its registers are in lapic_regs.c.
+ * The local APIC (SDM vol. 3A, chapter 11; section numbers below are its): interrupts in, vectors
+ * out, and its modes. Its registers are in lapic_regs.c.
  *
- * Who touches what. Other threads (IOAPICs, IPIs, timers) set bits in the IRR, ERRORS and EXTINT atomics, then call
- * vcpu_request; they read BASE, SVR, LDR, DFR and the LVTs, which the vCPU's thread writes. All else is the vCPU's.
- * The IRR is kept as two bitmaps, edge and level, so that a vector is accepted together with its trigger mode by
- * one atomic operation; the TMR that the guest sees is made from them.
+ * Who touches what. Other threads (IOAPICs, IPIs, timers) set bits in the IRR, ERRORS and EXTINT
+ * atomics, then call vcpu_request; they read BASE, SVR, LDR, DFR and the LVTs, which the vCPU's
+ * thread writes. All else is the vCPU's. The IRR is kept as two bitmaps, edge and level, so that a
+ * vector is accepted together with its trigger mode by one atomic operation; the TMR that the guest
+ * sees is made from them.
  *
- * The device's lock is held by the timer's callback, and taken on the vCPU's thread where a tick must not be under way:
- * for LVT timer and SVR writes, INIT and reset. No path of an interrupt takes it.
+ * The device's lock is held by the timer's callback, and taken on the vCPU's thread where a tick
+ * must not be under way: for LVT timer and SVR writes, INIT and reset. No path of an interrupt
+ * takes it.
  *
- * NOT EMULATED: level-triggered fixed interrupts at LINT0 and LINT1 (they act as edges), SMI (dropped), the
- * thermal and performance monitoring interrupts (their LVTs are storage), writable APIC IDs.
+ * NOT EMULATED: level-triggered fixed interrupts at LINT0 and LINT1 (they act as edges), SMI
+ * (dropped), the thermal and performance monitoring interrupts (their LVTs are storage), writable
+ * APIC IDs.
  */
 #include "hw/lapic.h"
 
@@ -92,7 +95,9 @@ void lapic_receive(struct lapic *l, enum apic_mode mode, u8 vector, bool level)
     }
 }
 
-/* A local interrupt. The timer's and the error LVT have no delivery mode: those bits are 0, fixed. */
+/*
+ * A local interrupt. The timer's and the error LVT have no delivery mode: those bits are 0, fixed.
+ */
 static void lapic_receive_lvt(struct lapic *l, enum lapic_lvt entry)
 {
     u32 lvt = lapic_lvt(l, entry);
@@ -194,7 +199,10 @@ static int lapic_highest_isr(const struct lapic *l)
     return -1;
 }
 
-/* 11.8.3.1: the task's priority, or the class of the highest interrupt in service if that is higher. */
+/*
+ * 11.8.3.1: the task's priority, or the class of the highest interrupt in service if that is
+ * higher.
+ */
 static void lapic_update_ppr(struct lapic *l)
 {
     int isr = lapic_highest_isr(l);
@@ -203,7 +211,10 @@ static void lapic_update_ppr(struct lapic *l)
     l->state.ppr = (l->state.tpr & 0xF0) >= in_service ? l->state.tpr : in_service;
 }
 
-/* The vector that the priorities let through, or -1. A LAPIC disabled by SVR still hands out what it accepted (11.4.7.2). */
+/*
+ * The vector that the priorities let through, or -1. A LAPIC disabled by SVR still hands out what
+ * it accepted (11.4.7.2).
+ */
 static int lapic_deliverable(struct lapic *l)
 {
     int vector = lapic_highest_irr(l);

@@ -2,9 +2,9 @@
 /*
  * The local APIC of one vCPU: xAPIC and x2APIC (SDM vol. 3A, chapter 11).
  *
- * Its registers are reached through vcpu->apic_ops, on the vCPU's own thread, and most of its state belongs to
- * that thread alone. Other threads hand interrupts over by the functions here, which touch only atomics and
- * end in vcpu_request.
+ * Its registers are reached through vcpu->apic_ops, on the vCPU's own thread, and most of its state
+ * belongs to that thread alone. Other threads hand interrupts over by the functions here, which
+ * touch only atomics and end in vcpu_request.
  */
 #pragma once
 
@@ -39,10 +39,15 @@ struct lapic_config {
 /* A LAPIC in power-on state, put on the bus and connected to its vCPU (apic_ops, apic). */
 struct lapic *lapic_new(const struct lapic_config *config);
 
-/* For machine_add_device. The device's lock covers the timer's ticks and what must not run beside them. */
+/*
+ * For machine_add_device. The device's lock covers the timer's ticks and what must not run beside
+ * them.
+ */
 struct device *lapic_device(struct lapic *lapic);
 
-/* Where the guest TSC's offset is, when that is known only after lapic_new; before the vCPU runs. */
+/*
+ * Where the guest TSC's offset is, when that is known only after lapic_new; before the vCPU runs.
+ */
 void lapic_set_tsc_offset(struct lapic *lapic, const u64 *tsc_offset);
 
 /* Is the message's destination this LAPIC? (SDM 11.6.2) Any thread. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registers of the local APIC: the page of xAPIC mode, the MSRs of x2APIC mode, and the ICR, which
- * sends (SDM vol. 3A, chapter 11; section numbers below are its). All on the vCPU's thread.
+ * The registers of the local APIC: the page of xAPIC mode, the MSRs of x2APIC mode, and the ICR,
+ * which sends (SDM vol. 3A, chapter 11; section numbers below are its). All on the vCPU's thread.
  */
 #include <stdatomic.h>
 
@@ -83,12 +83,15 @@ static void lapic_write_icr64(struct lapic *l, u64 value)
 /* ---- Register table ---- */
 
 /* Rights, by mode. */
-#define LAPIC_R  BIT(0)
-#define LAPIC_W  BIT(1)
-#define LAPIC_R2 BIT(2) /* x2APIC */
-#define LAPIC_W2 BIT(3)
-#define LAPIC_RO (LAPIC_R | LAPIC_R2)
-#define LAPIC_RW (LAPIC_R | LAPIC_W | LAPIC_R2 | LAPIC_W2)
+#define LAPIC_R   BIT(0)
+#define LAPIC_W   BIT(1)
+#define LAPIC_R2  BIT(2) /* x2APIC */
+#define LAPIC_W2  BIT(3)
+#define LAPIC_RO  (LAPIC_R | LAPIC_R2)
+#define LAPIC_RW  (LAPIC_R | LAPIC_W | LAPIC_R2 | LAPIC_W2)
+
+#define LVT_BASIC (LVT_VECTOR | LVT_MASKED)
+#define SVR_VALID (SVR_VECTOR | SVR_ENABLE | SVR_FOCUS | SVR_EOI_SUPPRESS)
 
 struct lapic_reg_info {
     u32 rights;
@@ -105,19 +108,19 @@ static const struct lapic_reg_info lapic_regs[LAPIC_REG_COUNT] = {
     [LAPIC_EOI]                 = { LAPIC_W | LAPIC_W2, 0, "EOI" },
     [LAPIC_LDR]                 = { LAPIC_R | LAPIC_W | LAPIC_R2, LDR_ID, "LDR" },
     [LAPIC_DFR]                 = { LAPIC_R | LAPIC_W, DFR_MODEL, "DFR" },
-    [LAPIC_SVR]                 = { LAPIC_RW, SVR_VECTOR | SVR_ENABLE | SVR_FOCUS | SVR_EOI_SUPPRESS, "SVR" },
+    [LAPIC_SVR]                 = { LAPIC_RW, SVR_VALID, "SVR" },
     [LAPIC_ISR ... LAPIC_ISR+7] = { LAPIC_RO, 0, "ISR" },
     [LAPIC_TMR ... LAPIC_TMR+7] = { LAPIC_RO, 0, "TMR" },
     [LAPIC_IRR ... LAPIC_IRR+7] = { LAPIC_RO, 0, "IRR" },
     [LAPIC_ESR]                 = { LAPIC_RW, 0, "ESR" },
     [LAPIC_ICR_LOW]             = { LAPIC_RW, ICR_WRITABLE | ICR_STATUS, "ICR" },
     [LAPIC_ICR_HIGH]            = { LAPIC_R | LAPIC_W, ICR_HIGH_WRITABLE, "ICR high" },
-    [LAPIC_LVT+LVT_TIMER]       = { LAPIC_RW, LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE, "LVT timer" },
-    [LAPIC_LVT+LVT_THERMAL]     = { LAPIC_RW, LVT_VECTOR | LVT_MASKED | APIC_MODE_MASK, "LVT thermal" },
-    [LAPIC_LVT+LVT_PERFORMANCE] = { LAPIC_RW, LVT_VECTOR | LVT_MASKED | APIC_MODE_MASK, "LVT performance" },
+    [LAPIC_LVT+LVT_TIMER]       = { LAPIC_RW, LVT_BASIC | LVT_TIMER_MODE, "LVT timer" },
+    [LAPIC_LVT+LVT_THERMAL]     = { LAPIC_RW, LVT_BASIC | APIC_MODE_MASK, "LVT thermal" },
+    [LAPIC_LVT+LVT_PERFORMANCE] = { LAPIC_RW, LVT_BASIC | APIC_MODE_MASK, "LVT performance" },
     [LAPIC_LVT+LVT_LINT0]       = { LAPIC_RW, LVT_LINT_WRITABLE, "LVT LINT0" },
     [LAPIC_LVT+LVT_LINT1]       = { LAPIC_RW, LVT_LINT_WRITABLE, "LVT LINT1" },
-    [LAPIC_LVT+LVT_ERROR]       = { LAPIC_RW, LVT_VECTOR | LVT_MASKED, "LVT error" },
+    [LAPIC_LVT+LVT_ERROR]       = { LAPIC_RW, LVT_BASIC, "LVT error" },
     [LAPIC_INITIAL_COUNT]       = { LAPIC_RW, 0xFFFFFFFF, "initial count" },
     [LAPIC_CURRENT_COUNT]       = { LAPIC_RO, 0, "current count" },
     [LAPIC_DIVIDE]              = { LAPIC_RW, LAPIC_TIMER_DIVIDE_MASK, "divide" },
@@ -125,7 +128,10 @@ static const struct lapic_reg_info lapic_regs[LAPIC_REG_COUNT] = {
 };
 // clang-format on
 
-/* Bits that a write may set without a fault: those that count, and read-only ones that were read before. */
+/*
+ * Bits that a write may set without a fault: those that count, and read-only ones that were read
+ * before.
+ */
 static u32 lapic_reg_allowed(const struct lapic *l, enum lapic_reg reg)
 {
     u32 valid = lapic_regs[reg].valid;
@@ -261,16 +267,22 @@ static bool lapic_mmio_check(struct lapic *l, u64 offset, u32 right)
 
     if (lapic_mode(l) != LAPIC_XAPIC)
         return false;
-    if (reg < LAPIC_REG_COUNT && (lapic_regs[reg].rights & right))
-        return true;
-    if (reg >= LAPIC_REG_COUNT || !lapic_regs[reg].rights)
+    if (reg >= LAPIC_REG_COUNT || !(lapic_regs[reg].rights & (LAPIC_R | LAPIC_W))) {
         lapic_error(l, ESR_ILLEGAL_REGISTER);
-    guest_error("lapic: access to offset 0x%llx, where no such register is",
-                (unsigned long long)offset);
+        guest_error("lapic: no register at offset 0x%llx", (unsigned long long)offset);
+        return false;
+    }
+    if (lapic_regs[reg].rights & right)
+        return true;
+    guest_error("lapic: %s register cannot be %s", lapic_regs[reg].name,
+                right == LAPIC_R ? "read" : "written");
     return false;
 }
 
-/* Registers are 32 bits wide at 16-byte distances (11.4.1); narrow reads inside them work as on RAM. */
+/*
+ * Registers are 32 bits wide at 16-byte distances (11.4.1); narrow reads inside them work as on
+ * RAM.
+ */
 u64 lapic_mmio_read(void *opaque, u64 offset, unsigned size)
 {
     struct lapic *l = opaque;

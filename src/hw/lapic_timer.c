@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The timer of a local APIC (SDM vol. 3A, 11.5.4). The bus clock is 1 GHz: a count of 1 is 1 ns times the divider. */
+/*
+ * The timer of a local APIC (SDM vol. 3A, 11.5.4). The bus clock is 1 GHz: a count of 1 is 1 ns
+ * times the divider.
+ */
 #include "hw/lapic_timer.h"
 
 #include "base/bits.h"
@@ -7,7 +10,10 @@
 
 #define LAPIC_TIMER_NEVER         UINT64_MAX
 
-/* A shorter period ticks at multiples of it that are this far apart: the loop thread serves others, too. */
+/*
+ * A shorter period ticks at multiples of it that are this far apart: the loop thread serves others,
+ * too.
+ */
 #define LAPIC_TIMER_PERIOD_MIN_NS UINT64_C(50000)
 
 /* DCR bits 3, 1 and 0: 0 divides by 2, 1 by 4, ... 6 by 128, 7 by 1 (SDM figure 11-10). */
@@ -26,7 +32,10 @@ static u64 lapic_timer_span(const struct lapic_timer *t)
 
 /* ---- The loop's side ---- */
 
-/* The tick after the one at `due`, which passed: on the grid of the period, so that late ticks do not add up. */
+/*
+ * The tick after the one at `due`, which passed: on the grid of the period, so that late ticks do
+ * not add up.
+ */
 static u64 lapic_timer_next(const struct lapic_timer *t, u64 due, u64 now)
 {
     u64 step = atomic_load(&t->period);
@@ -39,8 +48,9 @@ static u64 lapic_timer_next(const struct lapic_timer *t, u64 due, u64 now)
 }
 
 /*
- * Make the host's timer agree with `due`. The CPU may set both at any time: if its `due` is seen after arming, the
- * host's timer is set to it here; if not, then the CPU comes after us and sets the timer itself.
+ * Make the host's timer agree with `due`. The CPU may set both at any time: if its `due` is seen
+ * after arming, the host's timer is set to it here; if not, then the CPU comes after us and sets
+ * the timer itself.
  */
 static void lapic_timer_arm(struct lapic_timer *t)
 {
@@ -66,8 +76,9 @@ static bool lapic_timer_take(struct lapic_timer *t, u64 now)
         next = lapic_timer_next(t, due, now);
     } while (!atomic_compare_exchange_strong(&t->due, &due, next));
     /*
-     * The CPU may have set the very same time anew, with another period, after the period was read above. It
-     * stores the period first, so that now the right one is seen; when `next` is gone the CPU was here again.
+     * The CPU may have set the very same time anew, with another period, after the period was read
+     * above. It stores the period first, so that now the right one is seen; when `next` is gone the
+     * CPU was here again.
      */
     again = lapic_timer_next(t, due, now);
     if (again != next)
@@ -146,7 +157,10 @@ void lapic_timer_set_initial(struct lapic_timer *t, u32 count)
         timer_cancel(&t->timer);
 }
 
-/* The SDM does not say what a change does to a running count; here the count goes on at the new rate. */
+/*
+ * The SDM does not say what a change does to a running count; here the count goes on at the new
+ * rate.
+ */
 void lapic_timer_set_divide(struct lapic_timer *t, u32 divide)
 {
     u64 now = clock_ns(t->clock);

@@ -12,8 +12,8 @@ static void gsi_line_drive(struct gsi_line *line, bool level)
 }
 
 /*
- * irq_sink_fn: source `n` goes to `level`. The sinks are called with the line locked, so that two sources that
- * change at once are seen in one order by all of them.
+ * irq_sink_fn: source `n` goes to `level`. The sinks are called with the line locked, so that two
+ * sources that change at once are seen in one order by all of them.
  */
 static void gsi_set(void *sink, unsigned n, bool level)
 {

@@ -2,9 +2,9 @@
 /*
  * Global system interrupts: the wires between the devices and the interrupt controllers.
  *
- * A GSI is one wire with any number of sources, which are ORed, and up to GSI_SINKS_MAX controller inputs that
- * all follow it. Sources and sinks are added while the machine is built; afterwards any thread may drive a
- * source. Lock order: source device -> GSI -> interrupt controller.
+ * A GSI is one wire with any number of sources, which are ORed, and up to GSI_SINKS_MAX controller
+ * inputs that all follow it. Sources and sinks are added while the machine is built; afterwards any
+ * thread may drive a source. Lock order: source device -> GSI -> interrupt controller.
  */
 #pragma once
 
@@ -43,7 +43,7 @@ void gsi_fini(struct gsi_table *table);
 void gsi_connect(struct gsi_table *table, unsigned gsi, struct irq sink);
 
 /*
- * A new source of `gsi`: the wire's end for one device output. The wire is high while any of its sources is; each
- * output needs a source of its own.
+ * A new source of `gsi`: the wire's end for one device output. The wire is high while any of its
+ * sources is; each output needs a source of its own.
  */
 struct irq gsi_irq(struct gsi_table *table, unsigned gsi);

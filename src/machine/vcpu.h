@@ -61,6 +61,7 @@ struct vcpu {
     void *apic;
 
     void *accel; /* the accelerator's CPU (struct cpu for soft) */
+    const u64 *tsc_offset; /* guest TSC less clock_tsc(): the accelerator's, read on this thread */
 
     pthread_t thread;
     bool thread_started;

@@ -346,7 +346,9 @@ static void generate_immediates(struct generator *g)
         case SRC_SIMM: generate_bytes(g, generate_value(g->seed), size); break;
         case SRC_IS4: generate_bytes(g, random_next(g->seed) & (code32 ? 0x70 : 0xF0), 1); break;
         case SRC_REL:
-            generate_bytes(g, random_below(g->seed, 0x100) - 0x80, size == 1 ? 1 : 4);
+            /* Onto an INT3, and not back into the branch: the host would loop for ever. */
+            generate_bytes(g, random_below(g->seed, 2) ? random_below(g->seed, 0x80) : (u64)-0x80 + random_below(g->seed, 0x60),
+                           size == 1 ? 1 : 4);
             break;
         case SRC_MOFFS: generate_bytes(g, g->target, code32 ? 4 : 8); break;
         default: break;

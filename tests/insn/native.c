@@ -18,6 +18,7 @@
 
 #define NATIVE_CS64 0x33u
 #define NATIVE_CS32 0x23u
+#define NATIVE_DS 0x2Bu
 #define NATIVE_FLAGS (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID)
 
 /* The kernel's extended state in a signal frame: magic numbers at the end of the legacy region. */
@@ -175,6 +176,8 @@ void native_init(void)
     struct sigaction sa = { .sa_sigaction = native_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
     stack_t stack = { .ss_size = 128 * 1024 };
 
+    /* 64-bit processes run with null data segments, which 32-bit code cannot use. */
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" ::"r"(NATIVE_DS));
     native_map_code();
     native_map(CASE_DATA, CASE_DATA_SIZE, PROT_READ | PROT_WRITE, -1);
     native_map(CASE_STACK, CASE_STACK_SIZE, PROT_READ | PROT_WRITE, -1);

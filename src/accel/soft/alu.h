@@ -23,7 +23,7 @@
     "addb $0x78, %%al\n\t" \
     "sahf\n\t"
 
-#define ALU_SUFFIX_8 "b"
+#define ALU_SUFFIX_8  "b"
 #define ALU_SUFFIX_16 "w"
 #define ALU_SUFFIX_32 "l"
 #define ALU_SUFFIX_64 "q"
@@ -97,6 +97,17 @@
         return a; \
     }
 
+/* Shift by a count that is not zero modulo the size, or by one: the flags are all written. */
+#define ALU_SHIFT_SURE(op, bits) \
+    static inline u##bits alu_##op##_sure##bits(u##bits a, u8 count, u64 *flags) \
+    { \
+        __asm__(#op ALU_SUFFIX_##bits " %%cl, %[a]\n\t" ALU_SAVE_FLAGS \
+                : [a] "+r"(a), [f] "=r"(*flags) \
+                : "c"(count) \
+                : "cc"); \
+        return a; \
+    }
+
 /* SHLD, SHRD. */
 #define ALU_SHIFT_DOUBLE(op, bits) \
     static inline u##bits alu_##op##bits(u##bits a, u##bits b, u8 count, u64 *flags) \
@@ -123,5 +134,5 @@
         return dst; \
     }
 
-#define ALU_SIZES(M, op) M(op, 8) M(op, 16) M(op, 32) M(op, 64)
+#define ALU_SIZES(M, op)      M(op, 8) M(op, 16) M(op, 32) M(op, 64)
 #define ALU_WORD_SIZES(M, op) M(op, 16) M(op, 32) M(op, 64)

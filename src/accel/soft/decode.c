@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 
 /* 15 prefixes, opcode, ModRM, SIB, displacement, and the longest immediate: never read past. */
-#define WINDOW 48
+#define WINDOW   48
 #define SEG_NONE 0xFF
 
 struct decoder {
@@ -34,9 +34,9 @@ struct decoder {
     u8 seg;
     bool opsize, addrsize, lock;
     bool vex;
-    u8 w, l, vvvv;        /* VEX.vvvv already inverted */
+    u8 w, l, vvvv;          /* VEX.vvvv already inverted */
     u8 ext_r, ext_x, ext_b; /* 8 or 0 */
-    u8 prefix;            /* enum row_prefix that rows are matched with */
+    u8 prefix;              /* enum row_prefix that rows are matched with */
 
     u8 map, opcode, modrm;
     u8 asz, osz;
@@ -45,7 +45,7 @@ struct decoder {
 
 /* --- The index of rows by map and opcode --- */
 
-#define INDEX_KEYS (MAP_COUNT * 256)
+#define INDEX_KEYS    (MAP_COUNT * 256)
 #define INDEX_ENTRIES 4096
 
 static struct {
@@ -234,7 +234,8 @@ static bool row_fits_modrm(const struct insn_row *row, u8 modrm)
 {
     bool reg_form = modrm >= 0xC0;
 
-    return (row->digit == ANY || row->digit == (modrm >> 3 & 7)) && (row->rm == ANY || row->rm == (modrm & 7)) &&
+    return (row->digit == ANY || row->digit == (modrm >> 3 & 7)) &&
+           (row->rm == ANY || row->rm == (modrm & 7)) &&
            (row->mod == MA || (row->mod == MR) == reg_form);
 }
 
@@ -249,7 +250,7 @@ static bool row_fits(const struct decoder *d, const struct insn_row *row)
     if (row->attr & ATTR_MODRM ? !row_fits_modrm(row, d->modrm)
                                : row->rm != ANY && row->rm != ((d->opcode & 7) | d->ext_b))
         return false;
-    return feature_has(d->features, row->feature);
+    return row->feature == FEAT_NONE || feature_has(d->features, row->feature);
 }
 
 /* Finds d->row, and takes ModRM when the opcode has one. */
@@ -383,57 +384,6 @@ static u8 memory_seg(const struct decoder *d)
 
 /* --- Operands --- */
 
-static unsigned size_bytes(enum operand_size size, unsigned osz)
-{
-    switch (size) {
-    case SZ_B: return 1;
-    case SZ_W: return 2;
-    case SZ_D: return 4;
-    case SZ_Q: return 8;
-    case SZ_Z: return osz == 1 ? 2 : 4;
-    case SZ_V:
-    case SZ_Y:
-    case SZ_VW: return 1u << osz;
-    case SZ_DQ: return 16;
-    case SZ_QQ: return 32;
-    case SZ_T: return 10;
-    case SZ_P: return (1u << osz) + 2;
-    case SZ_A: return 2u << osz;
-    case SZ_0:
-    case SZ_N:
-    case SZ_S:
-    case SZ_X:
-    default: return 0; /* operand_bytes() knows more */
-    }
-}
-
-unsigned operand_bytes(const struct insn *in, unsigned op, u32 mode)
-{
-    const struct operand_kind *kind = &operand_kinds[op];
-    bool vex = insn_rows[in->row].map >= MAP_V0F;
-
-    switch ((enum operand_size)kind->size) {
-    case SZ_N: return mode & MODE_CS_L ? 8 : 4;
-    case SZ_S: return mode & MODE_CS_L ? 10 : 6;
-    case SZ_X: return vex && in->flags & INSN_VEX_L ? 32 : 16;
-    case SZ_VW: return in->rm == INSN_RM_MEM ? 2 : 1u << insn_osz(in);
-    case SZ_0:
-    case SZ_B:
-    case SZ_W:
-    case SZ_D:
-    case SZ_Q:
-    case SZ_V:
-    case SZ_Z:
-    case SZ_Y:
-    case SZ_P:
-    case SZ_A:
-    case SZ_DQ:
-    case SZ_QQ:
-    case SZ_T:
-    default: return size_bytes(kind->size, insn_osz(in));
-    }
-}
-
 /* The register field for number `n` of the operand's file. */
 static u8 operand_register(const struct decoder *d, const struct operand_kind *kind, unsigned n)
 {
@@ -507,10 +457,10 @@ static bool operand_take(struct decoder *d, unsigned place)
     case SRC_REG: return operand_take_reg(d, kind);
     case SRC_VVVV: d->out->vreg = d->vvvv; break;
     case SRC_OPCODE: d->out->rm = operand_register(d, kind, (d->opcode & 7u) | d->ext_b); break;
-    case SRC_IMM: operand_take_imm(d, size_bytes(kind->size, d->osz), place); break;
+    case SRC_IMM: operand_take_imm(d, operand_size_bytes(kind->size, d->osz), place); break;
     case SRC_IS4: d->out->imm = take8(d); break;
     case SRC_SIMM:
-    case SRC_REL: d->out->imm = take_signed(d, size_bytes(kind->size, d->osz)); break;
+    case SRC_REL: d->out->imm = take_signed(d, operand_size_bytes(kind->size, d->osz)); break;
     case SRC_MOFFS:
         d->memory = true;
         d->out->rm = INSN_RM_MEM;
@@ -588,7 +538,8 @@ static bool decode_parts(struct decoder *d)
     return d->out->fn != NULL;
 }
 
-enum decode_result decode_insn(const u8 *bytes, size_t avail, u32 mode, const u64 *features, struct insn *out)
+enum decode_result decode_insn(const u8 *bytes, size_t avail, u32 mode, const u64 *features,
+                               struct insn *out)
 {
     u8 window[WINDOW];
     struct decoder d = { .bytes = bytes,

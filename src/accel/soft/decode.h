@@ -194,6 +194,9 @@ static inline void insn_place(struct insn *in, unsigned off)
         in->imm += off;
 }
 
+/* Bytes of a size letter at operand size `osz`, 0 for those that depend on more (see operand_bytes). */
+unsigned operand_size_bytes(enum operand_size size, unsigned osz);
+
 /* Bytes of operand `op` (an enum operand_id) of `in`, 0 when it has no size. */
 unsigned operand_bytes(const struct insn *in, unsigned op, u32 mode);
 

@@ -82,7 +82,7 @@ static inline void reg_set64(struct cpu *cpu, unsigned reg, u64 value)
         bool equal; \
 \
         __asm__ volatile("lock cmpxchg %[v], %[m]" \
-                         : [m] "+m"(*(u8(*)[bits / 8])host), "+a"(*expected), "=@ccz"(equal) \
+                         : [m] "+m"(*(u8(*)[bits / 8]) host), "+a"(*expected), "=@ccz"(equal) \
                          : [v] "r"(value) \
                          : "memory"); \
         return equal; \
@@ -250,7 +250,8 @@ static inline u64 address_cut(const struct insn *in, u64 offset)
 }
 
 /* Linear address of `offset` in the operand's segment, for operands that are not the ModRM one. */
-static inline gva operand_addr(struct cpu *cpu, const struct insn *in, u64 offset, unsigned size, bool write)
+static inline gva operand_addr(struct cpu *cpu, const struct insn *in, u64 offset, unsigned size,
+                               bool write)
 {
     if (likely(in->flags & INSN_FLAT))
         return offset;

@@ -58,12 +58,14 @@ static void print_name(struct printer *p)
 /* --- Registers --- */
 
 static const char *const gpr_names[4][16] = {
-    { "al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b",
-      "r15b" },
-    { "ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w", "r9w", "r10w", "r11w", "r12w", "r13w", "r14w", "r15w" },
-    { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "r8d", "r9d", "r10d", "r11d", "r12d", "r13d", "r14d",
-      "r15d" },
-    { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" },
+    { "al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b",
+      "r13b", "r14b", "r15b" },
+    { "ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w", "r9w", "r10w", "r11w", "r12w", "r13w",
+      "r14w", "r15w" },
+    { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "r8d", "r9d", "r10d", "r11d", "r12d",
+      "r13d", "r14d", "r15d" },
+    { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+      "r13", "r14", "r15" },
 };
 
 static const char *const seg_names[8] = { "es", "cs", "ss", "ds", "fs", "gs", "?", "?" };
@@ -85,7 +87,8 @@ static void print_gpr(struct printer *p, unsigned reg, unsigned bytes)
         print(p, "%s", gpr_names[0][reg >> 3 & 15]);
 }
 
-static void print_register(struct printer *p, const struct operand_kind *kind, unsigned reg, unsigned bytes)
+static void print_register(struct printer *p, const struct operand_kind *kind, unsigned reg,
+                           unsigned bytes)
 {
     switch ((enum operand_file)kind->file) {
     case FILE_GPR: print_gpr(p, reg, bytes); break;
@@ -108,8 +111,8 @@ static void print_size(struct printer *p, unsigned bytes)
         unsigned bytes;
         const char *name;
     } sizes[] = {
-        { 1, "BYTE" },   { 2, "WORD" },   { 4, "DWORD" },    { 6, "FWORD" },
-        { 8, "QWORD" },  { 10, "TBYTE" }, { 16, "XMMWORD" }, { 32, "YMMWORD" },
+        { 1, "BYTE" },  { 2, "WORD" },   { 4, "DWORD" },    { 6, "FWORD" },
+        { 8, "QWORD" }, { 10, "TBYTE" }, { 16, "XMMWORD" }, { 32, "YMMWORD" },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
@@ -138,7 +141,8 @@ static void print_disp(struct printer *p, bool alone)
 static void print_rip_relative(struct printer *p)
 {
     const struct insn *in = p->in;
-    u64 addr = p->rip - in->off + (u64)(i64)in->disp + (in->index == GPR_BIAS ? UINT64_C(1) << 31 : 0);
+    u64 addr =
+        p->rip - in->off + (u64)(i64)in->disp + (in->index == GPR_BIAS ? UINT64_C(1) << 31 : 0);
 
     if (insn_asz(in) == 2)
         addr = (u32)addr;
@@ -260,7 +264,9 @@ static void print_operand(struct printer *p, unsigned place)
 
 char *insn_print(const struct insn *in, u64 rip, u32 mode, char *text, size_t size)
 {
-    struct printer p = { .text = text, .size = size, .in = in, .row = &insn_rows[in->row], .rip = rip, .mode = mode };
+    struct printer p = {
+        .text = text, .size = size, .in = in, .row = &insn_rows[in->row], .rip = rip, .mode = mode
+    };
 
     text[0] = 0;
     print_name(&p);

@@ -478,6 +478,7 @@ static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struc
     cpu->soft = soft;
     cpu->cpuid = soft->cpuid;
     vcpu->accel = cpu;
+    vcpu->tsc_offset = &cpu->msr.tsc_offset;
     block_cache_add_cpu(soft->cache, cpu);
     return true;
 }
@@ -497,6 +498,15 @@ static void soft_vcpu_reset(struct vcpu *vcpu)
 static void soft_vcpu_set_boot(struct vcpu *vcpu, const struct cpu_boot_state *state)
 {
     cpu_set_boot(vcpu->accel, state);
+}
+
+static void soft_cpu_signature(struct machine *machine, u32 *eax, u32 *edx)
+{
+    const struct soft *soft = machine->accel_state;
+    struct cpuid_result r = cpuid_query(soft->cpuid, &(struct cpuid_query){ .leaf = 1 });
+
+    *eax = r.eax;
+    *edx = r.edx;
 }
 
 static void soft_dump(struct vcpu *vcpu, char *text, size_t size)
@@ -556,6 +566,7 @@ const struct accel_ops accel_soft = {
     .vcpu_reset = soft_vcpu_reset,
     .vcpu_set_boot = soft_vcpu_set_boot,
     .run = soft_run,
+    .cpu_signature = soft_cpu_signature,
     .dump = soft_dump,
     .vcpu_free = soft_vcpu_free,
     .free = soft_free,

@@ -29,12 +29,14 @@ void x_stored(struct cpu *cpu, const struct insn *in)
 /* --- Two operands, the first one written --- */
 
 #define BINARY_OPS(op, bits) \
-    static inline u##bits op##_with_reg##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_with_reg##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                              u64 *flags) \
     { \
         return alu_##op##bits(old, reg_get##bits(cpu, in->reg), flags); \
     } \
 \
-    static inline u##bits op##_with_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_with_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                              u64 *flags) \
     { \
         (void)cpu; \
         return alu_##op##bits(old, (u##bits)in->imm, flags); \
@@ -104,7 +106,8 @@ X_TABLE_E(x_cmp_G_E, cmp_G_E)
 /* --- One operand --- */
 
 #define UNARY_OPS(op, bits) \
-    static inline u##bits op##_value##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_value##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         (void)cpu; \
         (void)in; \
@@ -122,12 +125,12 @@ X_TABLE_E(x_cmp_G_E, cmp_G_E)
     static inline u##bits alu_##op##bits(u##bits a, u64 *flags) \
     { \
         (void)flags; \
-        return (u##bits)~a; \
+        return (u##bits) ~a; \
     }
 
-ALU_SIZES(ALU_NOT, not)
+ALU_SIZES(ALU_NOT, not )
 
 UNARY(inc)
 UNARY(dec)
 UNARY(neg)
-UNARY(not)
+UNARY(not )

@@ -179,7 +179,8 @@ static void cmpxchg16b(struct cpu *cpu, const struct insn *in)
         cpu_gp(cpu, in, 0);
     host = mem_rmw(cpu, in, addr, 16);
     __asm__ volatile("lock cmpxchg16b %[m]"
-                     : [m] "+m"(HOST_MEMORY(host, 16)), "+a"(cpu->gpr[RAX]), "+d"(cpu->gpr[RDX]), "=@ccz"(equal)
+                     : [m] "+m"(HOST_MEMORY(host, 16)), "+a"(cpu->gpr[RAX]), "+d"(cpu->gpr[RDX]),
+                       "=@ccz"(equal)
                      : "b"(cpu->gpr[RBX]), "c"(cpu->gpr[RCX])
                      : "memory");
     flags_merge(cpu, FLAG_ZF, equal ? FLAG_ZF : 0);

@@ -34,12 +34,12 @@ BIT_ADDR(64)
 #define BT_OPS(bits) \
     static inline void bt_imm##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
     { \
-        flags_set_carry(cpu, value & bit_mask##bits(in->imm)); \
+        flags_set_carry(cpu, value &bit_mask##bits(in->imm)); \
     } \
 \
     static inline void bt_reg##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
     { \
-        flags_set_carry(cpu, value & bit_mask##bits(cpu->gpr[in->reg])); \
+        flags_set_carry(cpu, value &bit_mask##bits(cpu->gpr[in->reg])); \
     } \
 \
     static void bt_E_G_m##bits(struct cpu *cpu, const struct insn *in) \
@@ -63,14 +63,16 @@ static inline u64 carry_of(u64 flags, bool bit)
 }
 
 #define BIT_CHANGE_OPS(op, bits) \
-    static inline u##bits op##_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                         u64 *flags) \
     { \
         (void)cpu; \
         *flags = carry_of(*flags, old & bit_mask##bits(in->imm)); \
         return op##_change##bits(old, bit_mask##bits(in->imm)); \
     } \
 \
-    static inline u##bits op##_reg##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_reg##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                         u64 *flags) \
     { \
         *flags = carry_of(*flags, old & bit_mask##bits(cpu->gpr[in->reg])); \
         return op##_change##bits(old, bit_mask##bits(cpu->gpr[in->reg])); \

@@ -8,7 +8,8 @@
 #define BMI_SIZES(M, op) M(op, 32) M(op, 64)
 
 #define BMI_TABLE(table, name) \
-    insn_fn *const table[8] = { NULL, NULL, name##_r32, name##_r64, NULL, NULL, name##_m32, name##_m64 };
+    insn_fn *const table[8] = { NULL, NULL, name##_r32, name##_r64, \
+                                NULL, NULL, name##_m32, name##_m64 };
 
 /* --- reg = op(vreg, E): operands in the order of the assembler, last source first --- */
 
@@ -55,7 +56,10 @@ BMI_TABLE(x_sarx_G_E_B, sarx)
     { \
         u##bits d; \
 \
-        __asm__(#op " %[e], %[d]\n\t" ALU_SAVE_FLAGS : [d] "=r"(d), [f] "=r"(cpu->aflags) : [e] "r"(e) : "cc"); \
+        __asm__(#op " %[e], %[d]\n\t" ALU_SAVE_FLAGS \
+                : [d] "=r"(d), [f] "=r"(cpu->aflags) \
+                : [e] "r"(e) \
+                : "cc"); \
         reg_set##bits(cpu, in->vreg, d); \
     } \
 \

@@ -20,7 +20,8 @@ CONDITIONS(SETCC)
 
 /* The operand is read whatever the condition; a 32-bit destination is always zero-extended. */
 #define CMOVCC_SIZE(cc, test, bits) \
-    static inline void cmov##cc##_to_reg##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
+    static inline void cmov##cc##_to_reg##bits(struct cpu *cpu, const struct insn *in, \
+                                               u##bits value) \
     { \
         u64 f = cpu->aflags; \
 \

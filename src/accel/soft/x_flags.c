@@ -4,7 +4,7 @@
 #include "accel/soft/handlers.h"
 #include "accel/soft/operand.h"
 
-#define REG_AH 1 /* its byte offset in gpr[] */
+#define REG_AH   1 /* its byte offset in gpr[] */
 #define FLAGS_AH (FLAGS_ARITH & ~FLAG_OF)
 
 static void clc(struct cpu *cpu, const struct insn *in)

@@ -93,9 +93,11 @@ insn_fn *const x_jmp_J[8] = { NULL, jmp_legacy, jmp_legacy, jmp_64 };
 static void flow_branch(struct cpu *cpu, const struct insn *in, bool taken)
 {
     if (insn_osz(in) == 3)
-        cpu->rip = taken ? flow_check_64(cpu, in, flow_rel_target(cpu, in)) : insn_next_rip(cpu, in);
+        cpu->rip =
+            taken ? flow_check_64(cpu, in, flow_rel_target(cpu, in)) : insn_next_rip(cpu, in);
     else
-        cpu->rip = taken ? flow_check_legacy(cpu, in, flow_rel_target(cpu, in)) : flow_next_legacy(cpu, in);
+        cpu->rip = taken ? flow_check_legacy(cpu, in, flow_rel_target(cpu, in))
+                         : flow_next_legacy(cpu, in);
 }
 
 /* Count down and branch; the target is checked before the count changes. */

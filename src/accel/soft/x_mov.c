@@ -3,7 +3,7 @@
 #include "accel/soft/handlers.h"
 #include "accel/soft/operand.h"
 
-#define SIZES(M) M(8) M(16) M(32) M(64)
+#define SIZES(M)      M(8) M(16) M(32) M(64)
 #define WORD_SIZES(M) M(16) M(32) M(64)
 
 /* --- MOV --- */
@@ -53,14 +53,17 @@ X_TABLE_E(x_mov_G_E, mov_G_E)
     }
 
 SIZES(MOV_OFFSET_OPS)
-insn_fn *const x_mov_A_O[8] = { NULL, NULL, NULL, NULL, mov_A_O_8, mov_A_O_16, mov_A_O_32, mov_A_O_64 };
-insn_fn *const x_mov_O_A[8] = { NULL, NULL, NULL, NULL, mov_O_A_8, mov_O_A_16, mov_O_A_32, mov_O_A_64 };
+insn_fn *const x_mov_A_O[8] = { NULL,      NULL,       NULL,       NULL,
+                                mov_A_O_8, mov_A_O_16, mov_A_O_32, mov_A_O_64 };
+insn_fn *const x_mov_O_A[8] = { NULL,      NULL,       NULL,       NULL,
+                                mov_O_A_8, mov_O_A_16, mov_O_A_32, mov_O_A_64 };
 
 /* --- MOVZX, MOVSX, MOVSXD --- */
 
 /* To `bits` from `from`, by way of the type that does the extension. */
 #define EXTEND(name, bits, from, type) \
-    static inline void name##_to##bits##_from##from(struct cpu *cpu, const struct insn *in, u##from value) \
+    static inline void name##_to##bits##_from##from(struct cpu *cpu, const struct insn *in, \
+                                                    u##from value) \
     { \
         reg_set##bits(cpu, in->reg, (u##bits)(type)value); \
     } \
@@ -122,8 +125,10 @@ insn_fn *const x_lea_G_M[8] = { NULL, NULL, NULL, NULL, NULL, lea_16, lea_32, le
     X_READ_M(movbe_G_M, bits, movbe_to_reg##bits)
 
 WORD_SIZES(MOVBE_OPS)
-insn_fn *const x_movbe_M_G[8] = { NULL, NULL, NULL, NULL, NULL, movbe_M_G_m16, movbe_M_G_m32, movbe_M_G_m64 };
-insn_fn *const x_movbe_G_M[8] = { NULL, NULL, NULL, NULL, NULL, movbe_G_M_m16, movbe_G_M_m32, movbe_G_M_m64 };
+insn_fn *const x_movbe_M_G[8] = { NULL, NULL,          NULL,          NULL,
+                                  NULL, movbe_M_G_m16, movbe_M_G_m32, movbe_M_G_m64 };
+insn_fn *const x_movbe_G_M[8] = { NULL, NULL,          NULL,          NULL,
+                                  NULL, movbe_G_M_m16, movbe_G_M_m32, movbe_G_M_m64 };
 
 /* Undefined for 16 bits; CPUs clear the word. */
 static void bswap_16(struct cpu *cpu, const struct insn *in)

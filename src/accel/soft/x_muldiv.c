@@ -29,7 +29,10 @@
         u16 product = reg_get8(cpu, RAX); \
 \
         (void)in; \
-        __asm__(#op "b %[v]\n\t" ALU_SAVE_FLAGS : "+a"(product), [f] "=r"(cpu->aflags) : [v] "r"(value) : "cc"); \
+        __asm__(#op "b %[v]\n\t" ALU_SAVE_FLAGS \
+                : "+a"(product), [f] "=r"(cpu->aflags) \
+                : [v] "r"(value) \
+                : "cc"); \
         reg_set16(cpu, RAX, product); \
     } \
 \
@@ -47,7 +50,8 @@ MUL(imul)
 \
     static inline void op##_reg##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
     { \
-        reg_set##bits(cpu, in->reg, alu_##op##bits(reg_get##bits(cpu, in->reg), value, &cpu->aflags)); \
+        reg_set##bits(cpu, in->reg, \
+                      alu_##op##bits(reg_get##bits(cpu, in->reg), value, &cpu->aflags)); \
     } \
 \
     static inline void op##_imm##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
@@ -113,7 +117,8 @@ static inline void idiv_by8(struct cpu *cpu, const struct insn *in, u8 value)
 
 static inline void idiv_by16(struct cpu *cpu, const struct insn *in, u16 value)
 {
-    i64 dividend = (i32)((u32)reg_get16(cpu, RDX) << 16 | reg_get16(cpu, RAX)), divisor = (i16)value;
+    i64 dividend = (i32)((u32)reg_get16(cpu, RDX) << 16 | reg_get16(cpu, RAX)),
+        divisor = (i16)value;
 
     if (!divisor || dividend / divisor != (i16)(dividend / divisor))
         cpu_fault(cpu, in, VEC_DE, 0);
@@ -123,9 +128,11 @@ static inline void idiv_by16(struct cpu *cpu, const struct insn *in, u16 value)
 
 static inline void idiv_by32(struct cpu *cpu, const struct insn *in, u32 value)
 {
-    i64 dividend = (i64)((u64)reg_get32(cpu, RDX) << 32 | reg_get32(cpu, RAX)), divisor = (i32)value;
+    i64 dividend = (i64)((u64)reg_get32(cpu, RDX) << 32 | reg_get32(cpu, RAX)),
+        divisor = (i32)value;
 
-    if (!divisor || (divisor == -1 && dividend == INT64_MIN) || dividend / divisor != (i32)(dividend / divisor))
+    if (!divisor || (divisor == -1 && dividend == INT64_MIN) ||
+        dividend / divisor != (i32)(dividend / divisor))
         cpu_fault(cpu, in, VEC_DE, 0);
     reg_set32(cpu, RAX, (u32)(dividend / divisor));
     reg_set32(cpu, RDX, (u32)(dividend % divisor));

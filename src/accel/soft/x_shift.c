@@ -4,23 +4,35 @@
 #include "accel/soft/handlers.h"
 #include "accel/soft/operand.h"
 
-#define SHIFT_OPS(op, bits) \
+/* --- By a count in CL: zero keeps all flags, so they are loaded first --- */
+
+#define COUNT_OPS(op, bits) \
     ALU_SHIFT(op, bits) \
-    ALU_SHIFT_1(op, bits) \
 \
-    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
-    { \
-        (void)cpu; \
-        return alu_##op##bits(old, (u8)in->imm, flags); \
-    } \
-\
-    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         (void)in; \
         return alu_##op##bits(old, reg_get8(cpu, RCX * 8), flags); \
     } \
 \
-    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    X_UPDATE_E(op##_E_C, bits, op##_by_cl##bits)
+
+/* --- Rotates keep SF, ZF, AF and PF --- */
+
+#define ROTATE_OPS(op, bits) \
+    COUNT_OPS(op, bits) \
+    ALU_SHIFT_1(op, bits) \
+\
+    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                            u64 *flags) \
+    { \
+        (void)cpu; \
+        return alu_##op##bits(old, (u8)in->imm, flags); \
+    } \
+\
+    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         (void)cpu; \
         (void)in; \
@@ -28,35 +40,69 @@
     } \
 \
     X_UPDATE_E(op##_E_I, bits, op##_by_imm##bits) \
-    X_UPDATE_E(op##_E_C, bits, op##_by_cl##bits) \
+    X_UPDATE_E(op##_E_1, bits, op##_by_1_##bits)
+
+/* --- Shifts by a known count write all flags, or none when it is zero --- */
+
+#define COUNT_MASK_8  31
+#define COUNT_MASK_16 31
+#define COUNT_MASK_32 31
+#define COUNT_MASK_64 63
+
+#define SHIFT_OPS(op, bits) \
+    COUNT_OPS(op, bits) \
+    ALU_SHIFT_SURE(op, bits) \
+\
+    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                            u64 *flags) \
+    { \
+        (void)cpu; \
+        if (unlikely(!(in->imm & COUNT_MASK_##bits))) \
+            return old; \
+        return alu_##op##_sure##bits(old, (u8)in->imm, flags); \
+    } \
+\
+    static inline u##bits op##_by_1_##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
+    { \
+        (void)cpu; \
+        (void)in; \
+        return alu_##op##_sure##bits(old, 1, flags); \
+    } \
+\
+    X_UPDATE_E(op##_E_I, bits, op##_by_imm##bits) \
     X_UPDATE_E(op##_E_1, bits, op##_by_1_##bits)
 
 /*
  * A 32-bit register is zero-extended when the count is zero, too: X_UPDATE_E writes it in any case, like the CPU.
  */
-#define SHIFT(op) \
-    ALU_SIZES(SHIFT_OPS, op) \
+#define SHIFT(op, kind) \
+    ALU_SIZES(kind, op) \
     X_TABLE_E(x_##op##_E_I, op##_E_I) \
     X_TABLE_E(x_##op##_E_C, op##_E_C) \
     X_TABLE_E(x_##op##_E_1, op##_E_1)
 
-SHIFT(rol)
-SHIFT(ror)
-SHIFT(rcl)
-SHIFT(rcr)
-SHIFT(shl)
-SHIFT(shr)
-SHIFT(sar)
+SHIFT(rol, ROTATE_OPS)
+SHIFT(ror, ROTATE_OPS)
+SHIFT(rcl, ROTATE_OPS)
+SHIFT(rcr, ROTATE_OPS)
+SHIFT(shl, SHIFT_OPS)
+SHIFT(shr, SHIFT_OPS)
+SHIFT(sar, SHIFT_OPS)
+
+/* --- SHLD, SHRD --- */
 
 #define SHIFT_DOUBLE_OPS(op, bits) \
     ALU_SHIFT_DOUBLE(op, bits) \
 \
-    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_imm##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                            u64 *flags) \
     { \
         return alu_##op##bits(old, reg_get##bits(cpu, in->reg), (u8)in->imm, flags); \
     } \
 \
-    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, u64 *flags) \
+    static inline u##bits op##_by_cl##bits(struct cpu *cpu, const struct insn *in, u##bits old, \
+                                           u64 *flags) \
     { \
         return alu_##op##bits(old, reg_get##bits(cpu, in->reg), reg_get8(cpu, RCX * 8), flags); \
     } \

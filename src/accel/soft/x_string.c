@@ -18,18 +18,18 @@ ALU_SIZES(ALU_COMPARE, cmp)
 
 /* What an instruction does to a run of elements, both in memory at ascending host addresses. */
 struct string_run {
-    u8 *src, *dst;  /* the lowest byte of each operand that is used */
-    unsigned log2;  /* element size */
-    u64 count;      /* elements; may be cut by compare operations */
-    bool down;      /* DF: the last element is the lowest */
-    bool repe;      /* compares go on while equal */
-    bool ended;     /* a compare ended the repetition */
+    u8 *src, *dst; /* the lowest byte of each operand that is used */
+    unsigned log2; /* element size */
+    u64 count;     /* elements; may be cut by compare operations */
+    bool down;     /* DF: the last element is the lowest */
+    bool repe;     /* compares go on while equal */
+    bool ended;    /* a compare ended the repetition */
 };
 
 struct string_op {
-    bool src, dst;        /* operands used: DS:RSI, ES:RDI */
+    bool src, dst; /* operands used: DS:RSI, ES:RDI */
     enum access dst_access;
-    bool compares;        /* REPE and REPNE differ */
+    bool compares; /* REPE and REPNE differ */
     void (*run)(struct cpu *cpu, struct string_run *run);
     void (*one)(struct cpu *cpu, const struct insn *in, gva src, gva dst, unsigned log2);
 };
@@ -46,7 +46,8 @@ static u64 element_load(struct cpu *cpu, const struct insn *in, gva addr, unsign
     }
 }
 
-static void element_store(struct cpu *cpu, const struct insn *in, gva addr, unsigned log2, u64 value)
+static void element_store(struct cpu *cpu, const struct insn *in, gva addr, unsigned log2,
+                          u64 value)
 {
     switch (log2) {
     case 0: mem_store8(cpu, in, addr, (u8)value); break;
@@ -161,7 +162,8 @@ static void stos_one(struct cpu *cpu, const struct insn *in, gva src, gva dst, u
 
 static void lods_run(struct cpu *cpu, struct string_run *run)
 {
-    accumulator_set(cpu, run->log2, element_get(run->src + run_offset(run, run->count - 1), run->log2));
+    accumulator_set(cpu, run->log2,
+                    element_get(run->src + run_offset(run, run->count - 1), run->log2));
 }
 
 static void lods_one(struct cpu *cpu, const struct insn *in, gva src, gva dst, unsigned log2)
@@ -238,7 +240,8 @@ static inline void string_reg_set(struct cpu *cpu, const struct insn *in, unsign
 }
 
 /* Move the operands on by `count` elements. */
-static void string_advance(struct cpu *cpu, const struct insn *in, const struct string_op *op, u64 count)
+static void string_advance(struct cpu *cpu, const struct insn *in, const struct string_op *op,
+                           u64 count)
 {
     u64 delta = (u64)string_step(cpu, insn_osz(in)) * count;
 
@@ -258,7 +261,8 @@ static void string_one(struct cpu *cpu, const struct insn *in, const struct stri
     if (op->src)
         src = operand_addr(cpu, in, address_cut(in, cpu->gpr[RSI]), size, false);
     if (op->dst)
-        dst = mem_seg_linear(cpu, in, SEG_ES, address_cut(in, cpu->gpr[RDI]), size, op->dst_access == ACCESS_WRITE);
+        dst = mem_seg_linear(cpu, in, SEG_ES, address_cut(in, cpu->gpr[RDI]), size,
+                             op->dst_access == ACCESS_WRITE);
     op->one(cpu, in, src, dst, log2);
     string_advance(cpu, in, op, 1);
 }
@@ -269,11 +273,13 @@ static void string_one(struct cpu *cpu, const struct insn *in, const struct stri
  * How many elements from `offset` on, at most `count`, neither wrap at the address size nor leave the segment, so that
  * one check of the whole stands for one of each? 0: go by single elements.
  */
-static u64 string_fit_segment(const struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset, u64 count)
+static u64 string_fit_segment(const struct cpu *cpu, const struct insn *in, enum seg_reg seg,
+                              u64 offset, u64 count)
 {
     unsigned log2 = insn_osz(in);
     const struct segment *s = &cpu->seg[seg];
-    u64 top = cpu->mode & MODE_CS_L ? address_cut(in, ~(u64)0) : MIN(address_cut(in, ~(u64)0), s->limit);
+    u64 top =
+        cpu->mode & MODE_CS_L ? address_cut(in, ~(u64)0) : MIN(address_cut(in, ~(u64)0), s->limit);
     u64 last = offset + (1u << log2) - 1;
 
     if (last < offset || last > top)
@@ -302,8 +308,8 @@ static u64 string_fit_page(const struct cpu *cpu, const struct insn *in, gva add
  * Limit *count to what one operand allows; *addr is the linear address of its first element. False: go by single
  * elements.
  */
-static bool string_fit(struct cpu *cpu, const struct insn *in, enum seg_reg seg, unsigned reg, bool write, u64 *count,
-                       gva *addr)
+static bool string_fit(struct cpu *cpu, const struct insn *in, enum seg_reg seg, unsigned reg,
+                       bool write, u64 *count, gva *addr)
 {
     u64 offset = address_cut(in, cpu->gpr[reg]);
 
@@ -316,7 +322,8 @@ static bool string_fit(struct cpu *cpu, const struct insn *in, enum seg_reg seg,
 }
 
 /* Host address of the lowest byte of `count` elements, the first in order at `addr`. NULL: not RAM. */
-static u8 *string_host(struct cpu *cpu, const struct insn *in, gva addr, u64 count, enum access access)
+static u8 *string_host(struct cpu *cpu, const struct insn *in, gva addr, u64 count,
+                       enum access access)
 {
     unsigned log2 = insn_osz(in);
     u64 size = 1u << log2;
@@ -328,9 +335,12 @@ static u8 *string_host(struct cpu *cpu, const struct insn *in, gva addr, u64 cou
 }
 
 /* Do up to `count` elements at once. Returns how many; 0: this way cannot. */
-static u64 string_run(struct cpu *cpu, const struct insn *in, const struct string_op *op, u64 count, bool *ended)
+static u64 string_run(struct cpu *cpu, const struct insn *in, const struct string_op *op, u64 count,
+                      bool *ended)
 {
-    struct string_run run = { .log2 = insn_osz(in), .down = cpu->sflags & FLAG_DF, .repe = !(in->flags & INSN_REPNE) };
+    struct string_run run = { .log2 = insn_osz(in),
+                              .down = cpu->sflags & FLAG_DF,
+                              .repe = !(in->flags & INSN_REPNE) };
     gva src = 0, dst = 0;
 
     if (op->src && !string_fit(cpu, in, (enum seg_reg)in->seg, RSI, false, &count, &src))
@@ -349,7 +359,8 @@ static u64 string_run(struct cpu *cpu, const struct insn *in, const struct strin
 }
 
 /* A single element of a repetition. */
-static u64 string_single(struct cpu *cpu, const struct insn *in, const struct string_op *op, bool *ended)
+static u64 string_single(struct cpu *cpu, const struct insn *in, const struct string_op *op,
+                         bool *ended)
 {
     string_one(cpu, in, op);
     *ended = op->compares && (!(cpu->aflags & FLAG_ZF) != !!(in->flags & INSN_REPNE));
@@ -357,7 +368,8 @@ static u64 string_single(struct cpu *cpu, const struct insn *in, const struct st
 }
 
 /* Returns false when the block must be left with the instruction unfinished. Not inline: see INSN_TAIL. */
-__attribute__((noinline)) static bool string_repeat(struct cpu *cpu, const struct insn *in, const struct string_op *op)
+__attribute__((noinline)) static bool string_repeat(struct cpu *cpu, const struct insn *in,
+                                                    const struct string_op *op)
 {
     u64 count = address_cut(in, cpu->gpr[RCX]);
     bool ended = false;
@@ -371,7 +383,8 @@ __attribute__((noinline)) static bool string_repeat(struct cpu *cpu, const struc
         string_reg_set(cpu, in, RCX, count);
         if (ended || !count)
             break;
-        if (cpu->mode & MODE_STEP || atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed))
+        if (cpu->mode & MODE_STEP ||
+            atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed))
             return false;
     }
     return true;

@@ -112,7 +112,8 @@ void *mem_run(struct cpu *cpu, const struct insn *in, gva addr, u64 *size, enum 
     return fx_is_plain(fx, addr, 1) ? host : NULL;
 }
 
-gva mem_seg_linear(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset, unsigned size, bool write)
+gva mem_seg_linear(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset,
+                   unsigned size, bool write)
 {
     const struct segment *s = &cpu->seg[seg];
 
@@ -128,7 +129,8 @@ gva mem_seg_addr(struct cpu *cpu, const struct insn *in, u64 offset, unsigned si
 {
     static const u64 masks[4] = { 0, 0xFFFF, 0xFFFFFFFF, ~(u64)0 };
 
-    return mem_seg_linear(cpu, in, (enum seg_reg)in->seg, offset & masks[insn_asz(in)], size, write);
+    return mem_seg_linear(cpu, in, (enum seg_reg)in->seg, offset & masks[insn_asz(in)], size,
+                          write);
 }
 
 /* --- The fixture --- */

@@ -11,13 +11,13 @@
 #include "accel/soft/state.h"
 #include "machine/vcpu.h"
 
-#define FX_BASE 0x10000u
-#define FX_PAGES 4u
-#define FX_SIZE (FX_PAGES * 4096u)
+#define FX_BASE     0x10000u
+#define FX_PAGES    4u
+#define FX_SIZE     (FX_PAGES * 4096u)
 
-#define FX_64 (MODE_CS_L | MODE_PE | MODE_LMA)
-#define FX_32 (MODE_CS_D | MODE_SS_B | MODE_PE)
-#define FX_16 0u
+#define FX_64       (MODE_CS_L | MODE_PE | MODE_LMA)
+#define FX_32       (MODE_CS_D | MODE_SS_B | MODE_PE)
+#define FX_16       0u
 
 #define FX_NO_FAULT (-1)
 
@@ -35,7 +35,7 @@ struct fx {
     u32 code;
     u64 cr2;
     u64 rip_fault;
-    unsigned code_writes;  /* calls of mem_code_written */
+    unsigned code_writes;   /* calls of mem_code_written */
     unsigned request_after; /* set a request after this many calls of mem_run; 0: never */
     unsigned runs;
     struct insn insns[2];

@@ -13,7 +13,7 @@ static void stub(struct cpu *cpu, const struct insn *in)
 extern insn_fn *const x_stub_table[8];
 insn_fn *const x_stub_table[8] = X_ALL(stub);
 
-#define STUB(handler) __asm__(".weak " #handler "\n.set " #handler ", x_stub_table");
+#define STUB(handler)           __asm__(".weak " #handler "\n.set " #handler ", x_stub_table");
 
 #define STUB_CLASS_SYS(handler) STUB(handler)
 #define STUB_CLASS_COPY(handler)
@@ -22,14 +22,14 @@ insn_fn *const x_stub_table[8] = X_ALL(stub);
 #define STUB_CLASS_STRING(handler)
 #define STUB_CLASS_CALL(handler)
 
-#define ROW(map, opcode, prefix, digit, mod, rm, w, l, mode, name, op1, op2, op3, op4, feature, attr, flags_r, \
-            flags_w, flags_u, class, handler) \
+#define ROW(map, opcode, prefix, digit, mod, rm, w, l, mode, name, op1, op2, op3, op4, feature, \
+            attr, flags_r, flags_w, flags_u, class, handler) \
     STUB_##class(handler)
 #include "accel/soft/insn.def"
 #undef ROW
 
-#define ROW(map, opcode, prefix, digit, mod, rm, w, l, mode, name, op1, op2, op3, op4, feature, attr, flags_r, \
-            flags_w, flags_u, class, handler) \
+#define ROW(map, opcode, prefix, digit, mod, rm, w, l, mode, name, op1, op2, op3, op4, feature, \
+            attr, flags_r, flags_w, flags_u, class, handler) \
     STUB(handler)
 #include "accel/soft/insn_simd.def"
 #undef ROW
