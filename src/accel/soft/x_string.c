@@ -372,11 +372,14 @@ __attribute__((noinline)) static bool string_repeat(struct cpu *cpu, const struc
                                                     const struct string_op *op)
 {
     u64 count = address_cut(in, cpu->gpr[RCX]);
+    u64 flags = cpu->aflags;
     bool ended = false;
 
     while (count) {
-        u64 done = cpu->mode & MODE_STEP ? 0 : string_run(cpu, in, op, count, &ended);
+        u64 done;
 
+        cpu->aflags = flags; /* a fault leaves the flags of the start (SDM vol. 2, REP) */
+        done = cpu->mode & MODE_STEP ? 0 : string_run(cpu, in, op, count, &ended);
         if (!done)
             done = string_single(cpu, in, op, &ended);
         count -= done;
