@@ -126,7 +126,7 @@ static bool diff_ignores_x87(const struct insn_case *c, struct case_end native)
 static bool diff_is_open(const struct insn_case *c, struct case_end native, struct case_end engine)
 {
     static const char *const x87_stores[] = { "fst", "fist", NULL };
-    static const char *const stores[] = { "fnstenv", "fnsave", "fxsave", "fbstp", "vcvtps2ph", "maskmov",
+    static const char *const stores[] = { "fnstenv", "fnsave", "fxsave", "fbstp", "fstp", "vcvtps2ph", "maskmov",
                                           "vmaskmovdqu", NULL };
 
     if (engine.vector == 14 && diff_has(c, x87_stores) && (~diff_start.xsave.fcw & 0x3F))
