@@ -151,11 +151,13 @@ static i64 mc146818_to_seconds(const struct mc146818_time *t)
 static struct mc146818_time mc146818_from_seconds(i64 seconds)
 {
     i64 days = mc146818_floor_div(seconds, RTC_SECONDS_A_DAY);
-    i64 year = mc146818_floor_div((days + 719468) * 400, 146097); /* may be one too many */
+    i64 year = mc146818_floor_div((days + 719468) * 400, 146097); /* give or take one */
     i64 of_year, m;
 
     if (mc146818_march_days(year) > days)
         year--;
+    else if (mc146818_march_days(year + 1) <= days)
+        year++;
     of_year = days - mc146818_march_days(year);
     m = (5 * of_year + 2) / 153;
     return (struct mc146818_time){

@@ -523,6 +523,7 @@ static void uart16550_receive(void *arg, const u8 *data, size_t size)
 
     for (size_t i = 0; i < size; i++)
         uart16550_receive_byte(uart, data[i], 0);
+    uart->s.starved = uart->s.starved || uart->s.rx.count == uart16550_depth(uart);
     uart16550_update(uart);
 }
 

@@ -275,17 +275,22 @@ bool machine_init_vcpus(struct machine *machine, struct error *err)
     return true;
 }
 
-void machine_fini(struct machine *machine)
+void machine_fini_guest(struct machine *machine)
 {
     if (!machine->config)
         return;
     machine_stop_threads(machine);
     for (unsigned i = machine->device_count; i-- > 0;)
         machine->devices[i]->ops->free(machine->devices[i]);
+    machine->device_count = 0;
     for (unsigned i = 0; i < machine->vcpu_count; i++)
         machine->accel->vcpu_free(&machine->vcpus[i]);
-    if (machine->accel)
-        machine->accel->free(machine);
+    machine->vcpu_count = 0;
+    machine->accel->free(machine);
+}
+
+void machine_fini_host(struct machine *machine)
+{
     loop_free(machine->loop);
     ram_fini(&machine->ram);
 }

@@ -5,6 +5,7 @@
  */
 #include "machine/microvm.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "accel/accel.h"
@@ -427,8 +428,7 @@ void microvm_free(struct microvm *vm)
 {
     if (!vm)
         return;
-    machine_stop(&vm->machine);
-    machine_fini(&vm->machine);
+    machine_fini_guest(&vm->machine);
     for (unsigned i = vm->chardev_count; i-- > 0;)
         chardev_free(vm->chardevs[i]);
     boot_plan_free(vm->plan);

@@ -190,6 +190,7 @@ static void generate_state(struct case_state *s, u64 *seed, bool code32)
     if (!random_below(seed, 4))
         s->rflags |= FLAG_DF;
     s->rflags |= FLAG_1 | FLAG_IF;
+    s->xsave.mxcsr_mask = 0xFFFF;
     generate_x87(seed, &s->xsave);
     generate_mxcsr(seed, &s->xsave);
     generate_vector(seed, s->xsave.xmm[0], sizeof(s->xsave.xmm));

@@ -150,44 +150,17 @@ static bool msr_write_canonical(struct cpu *cpu, const struct msr_row *row, u32 
 
 /* --- Time stamp counter --- */
 
-/*
- * The deadline that the APIC keeps is in ticks of the machine's clock, not of this CPU's offset counter. Zero
- * disarms, so a deadline in the past becomes 1.
- */
-static bool msr_read_deadline(struct cpu *cpu, const struct msr_row *row, u32 index, u64 *value)
-{
-    (void)row;
-    if (!cpu->vcpu->apic_ops->msr_read(cpu->vcpu->apic, index, value))
-        return false;
-    if (*value)
-        *value += cpu->msr.tsc_offset;
-    return true;
-}
-
-static bool msr_write_deadline(struct cpu *cpu, const struct msr_row *row, u32 index, u64 value)
-{
-    u64 ticks = value;
-
-    (void)row;
-    if (value) {
-        ticks = value - cpu->msr.tsc_offset;
-        if (ticks == 0 || (value < cpu->msr.tsc_offset && (i64)cpu->msr.tsc_offset > 0))
-            ticks = 1;
-    }
-    return cpu->vcpu->apic_ops->msr_write(cpu->vcpu->apic, index, ticks);
-}
-
-/* Move the counter by `delta`, keeping an armed deadline at the guest's value and kvmclock in step. */
+/* Move the counter by `delta`. The APIC times an armed deadline by the offset it finds when it is written. */
 static void msr_move_tsc(struct cpu *cpu, u64 delta)
 {
-    bool deadline = msr_has(cpu, FEAT_TSC_DEADLINE);
-    u64 armed = 0;
+    const struct vcpu_apic_ops *ops = cpu->vcpu->apic_ops;
+    void *apic = cpu->vcpu->apic;
+    u64 deadline = 0;
 
-    if (deadline)
-        deadline = msr_read_deadline(cpu, NULL, MSR_TSC_DEADLINE, &armed) && armed;
     cpu->msr.tsc_offset += delta;
-    if (deadline)
-        msr_write_deadline(cpu, NULL, MSR_TSC_DEADLINE, armed);
+    if (msr_has(cpu, FEAT_TSC_DEADLINE) && ops->msr_read(apic, MSR_TSC_DEADLINE, &deadline) &&
+        deadline)
+        (void)ops->msr_write(apic, MSR_TSC_DEADLINE, deadline);
     kvmclock_update(cpu);
 }
 
@@ -471,7 +444,7 @@ static const struct msr_row msr_rows[] = {
     { MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000,     msr_read_mtrr_fixed, msr_write_mtrr_fixed, 0, FEAT_MTRR },
     { MSR_PAT, MSR_PAT,                               CHECKED(msr.pat, msr_write_pat), FEAT_PAT },
     { MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE,           CHECKED(msr.mtrr_def_type, msr_write_mtrr_def_type), FEAT_MTRR },
-    { MSR_TSC_DEADLINE, MSR_TSC_DEADLINE,             msr_read_deadline, msr_write_deadline, 0, FEAT_TSC_DEADLINE },
+    { MSR_TSC_DEADLINE, MSR_TSC_DEADLINE,             msr_read_apic, msr_write_apic, 0, FEAT_TSC_DEADLINE },
     { MSR_X2APIC_FIRST, MSR_X2APIC_LAST,              msr_read_apic, msr_write_apic, 0, FEAT_X2APIC },
     { MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK,         CHECKED(msr.kvm_wall_clock, msr_write_kvm_wall_clock), FEAT_NONE },
     { MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME,       CHECKED(msr.kvm_system_time, msr_write_kvm_system_time), FEAT_NONE },

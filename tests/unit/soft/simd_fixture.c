@@ -10,7 +10,8 @@
 #include "accel/soft/hostop.h"
 
 /* Memory of any size: all of it is looked at before the first byte moves. */
-static void fx_probe(struct cpu *cpu, const struct insn *in, gva addr, unsigned size, enum access access)
+static void fx_probe(struct cpu *cpu, const struct insn *in, gva addr, unsigned size,
+                     enum access access)
 {
     for (unsigned i = 0; i < size; i++) {
         u64 one = 1;

@@ -11,4 +11,5 @@ void simd_fx_free(struct fx *fx);
 /* As fx_run, for one instruction of any class. */
 int simd_run(struct fx *fx, const u8 *bytes, size_t size);
 
-#define SIMD_RUN(fx, ...) simd_run(fx, (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
+#define SIMD_RUN(fx, ...) \
+    simd_run(fx, (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))

@@ -70,14 +70,16 @@ void native_arm(void)
         sigaction(signals[i], &native_kept[i], NULL);
 }
 
-void native_setup(void)
+bool native_setup(void)
 {
-    struct sigaction action = { .sa_sigaction = native_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    struct sigaction action = { .sa_sigaction = native_signal,
+                                .sa_flags = SA_SIGINFO | SA_NODEFER };
 
     for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
         sigaction(signals[i], &action, NULL);
     native_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert(native_page != MAP_FAILED);
+    return native_has(FEAT_AVX);
 }
 
 u64 native_code_address(void)
@@ -110,10 +112,11 @@ int native_run(struct native *n, const u8 *bytes, unsigned size)
 
 bool native_has(enum cpu_feature feature)
 {
-    unsigned a, b, c, d, b7, c7;
+    unsigned a, b, c, d, b7, c7, xsave;
 
-    __cpuid(1, a, b, c, d);
     __cpuid_count(7, 0, a, b7, c7, d);
+    __cpuid_count(13, 1, xsave, b, c, d);
+    __cpuid(1, a, b, c, d);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum"
     switch (feature) {
@@ -131,6 +134,10 @@ bool native_has(enum cpu_feature feature)
     case FEAT_SHA: return b7 & BIT(29);
     case FEAT_GFNI: return c7 & BIT(8);
     case FEAT_VAES: return c7 & BIT(9);
+    case FEAT_XSAVEOPT:
+        return xsave & BIT(0);
+    case FEAT_XSAVEC:
+        return xsave & BIT(1);
     case FEAT_VPCLMULQDQ: return c7 & BIT(10);
     default: return true;
     }

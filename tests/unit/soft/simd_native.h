@@ -24,8 +24,8 @@ bool native_has(enum cpu_feature feature);
 /* Where native_run puts the code. */
 u64 native_code_address(void);
 
-/* Install the signal handlers and map the code page; call first of all. */
-void native_setup(void);
+/* Install the signal handlers and map the code page; call first of all. False on a host without AVX. */
+bool native_setup(void);
 
 /* cmocka takes signals for itself around each test: remember the present handlers, and put them back inside one. */
 void native_keep_handlers(void);
