@@ -152,10 +152,10 @@ static void cr4_faults(void **state)
     struct sys *s = *state;
 
     sys_long(s, 0);
-    assert_int_equal(mov_cr(s, 4, 0), VEC_GP);                     /* PAE may not go in long mode */
-    assert_int_equal(mov_cr(s, 4, CR4_PAE | CR4_VME), VEC_GP);     /* not offered */
-    assert_int_equal(mov_cr(s, 4, CR4_PAE | BIT64(22)), VEC_GP);   /* PKE: not offered */
-    assert_int_equal(mov_cr(s, 4, CR4_PAE | CR4_LA57), VEC_GP);    /* not offered by default */
+    assert_int_equal(mov_cr(s, 4, 0), VEC_GP);                   /* PAE may not go in long mode */
+    assert_int_equal(mov_cr(s, 4, CR4_PAE | CR4_VME), VEC_GP);   /* not offered */
+    assert_int_equal(mov_cr(s, 4, CR4_PAE | BIT64(22)), VEC_GP); /* PKE: not offered */
+    assert_int_equal(mov_cr(s, 4, CR4_PAE | CR4_LA57), VEC_GP);  /* not offered by default */
     assert_int_equal(mov_cr(s, 4, CR4_PAE | CR4_SMEP | CR4_SMAP), SYS_OK);
     assert_int_equal(s->cpu->context, MMU_KERNEL_SMAP);
     s->cpu->cr3 = AT_PAGE_TABLES | 8;
@@ -166,6 +166,7 @@ static void cr4_faults(void **state)
     assert_int_equal(mov_cr(s, 4, CR4_PAE | CR4_LA57), VEC_GP); /* not while long mode is active */
     sys_protected(s, 0);
     s->cpu->cr0 &= ~CR0_PG;
+    s->cpu->cr4 = 0;
     s->cpu->msr.efer = 0;
     cpu_mode_update(s->cpu);
     assert_int_equal(mov_cr(s, 4, CR4_PCIDE), VEC_GP);
@@ -383,8 +384,8 @@ static void invpcid_faults(void **state)
 
     sys_long(s, 0);
     assert_int_equal(invpcid(s, 4, 0, 0), VEC_GP);
-    assert_int_equal(invpcid(s, 0, 0x1000, 0), VEC_GP);          /* reserved bits */
-    assert_int_equal(invpcid(s, 1, 5, 0), VEC_GP);               /* PCIDs are off */
+    assert_int_equal(invpcid(s, 0, 0x1000, 0), VEC_GP); /* reserved bits */
+    assert_int_equal(invpcid(s, 1, 5, 0), VEC_GP);      /* PCIDs are off */
     assert_int_equal(invpcid(s, 0, 0, UINT64_C(1) << 47), VEC_GP);
     assert_int_equal(invpcid(s, 2, 0, UINT64_C(1) << 47), SYS_OK);
     sys_long(s, 3);

@@ -81,7 +81,7 @@ static void umip_hides_the_tables(void **state)
 
 static void look_ups_are_ud_outside_protected_mode(void **state)
 {
-    insn_fn *const *const tables[] = { x_sldt_E, x_str_E,  x_lldt_E,  x_ltr_E,   x_verr_E,
+    insn_fn *const *const tables[] = { x_sldt_E, x_str_E,   x_lldt_E,  x_ltr_E,   x_verr_E,
                                        x_verw_E, x_lar_G_E, x_lsl_G_E, x_arpl_E_G };
     struct sys *s = *state;
 
@@ -187,10 +187,12 @@ static void verr_and_verw_tell_what_may_be_accessed(void **state)
         u16 selector;
         bool read, write;
     } cases[] = {
-        { 0, 0, false, false },           { 0, GDT_BYTES, false, false }, { 0, SEL_DATA0, true, true },
-        { 3, SEL_DATA0, false, false },   { 3, SEL_DATA3, true, true },   { 0, SEL_DATA0 | 3, false, false },
-        { 0, SEL_RODATA, true, false },   { 0, SEL_CODE0, true, false },  { 0, SEL_XONLY, false, false },
-        { 3, SEL_CONFORM, true, false },  { 0, SEL_TSS, false, false },
+        { 0, 0, false, false },         { 0, GDT_BYTES, false, false },
+        { 0, SEL_DATA0, true, true },   { 3, SEL_DATA0, false, false },
+        { 3, SEL_DATA3, true, true },   { 0, SEL_DATA0 | 3, false, false },
+        { 0, SEL_RODATA, true, false }, { 0, SEL_CODE0, true, false },
+        { 0, SEL_XONLY, false, false }, { 3, SEL_CONFORM, true, false },
+        { 0, SEL_TSS, false, false },
     };
     struct sys *s = *state;
 

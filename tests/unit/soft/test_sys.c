@@ -456,7 +456,8 @@ static void xsetbv_takes_what_cpuid_offers(void **state)
     static const struct {
         u64 value;
         int result;
-    } cases[] = { { 7, SYS_OK }, { 3, SYS_OK }, { 1, SYS_OK }, { 5, VEC_GP }, { 6, VEC_GP }, { 15, VEC_GP } };
+    } cases[] = { { 7, SYS_OK }, { 3, SYS_OK }, { 1, SYS_OK },
+                  { 5, VEC_GP }, { 6, VEC_GP }, { 15, VEC_GP } };
     struct sys *s = *state;
 
     sys_long(s, 0);
