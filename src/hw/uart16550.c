@@ -110,7 +110,7 @@ struct uart16550 {
     struct timer timer; /* FIFO timeout */
 
     struct uart16550_state {
-        u8 rbr; /* the last byte read: without FIFOs an empty receiver repeats it */
+        u8 rbr; /* the last byte read, which an empty 16450 repeats */
         u8 ier;
         u8 fcr; /* ENABLE and TRIGGER */
         u8 lcr;

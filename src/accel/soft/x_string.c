@@ -390,7 +390,6 @@ __attribute__((noinline)) static bool string_repeat(struct cpu *cpu, const struc
     bool ended = false;
 
     while (count) {
-        cpu->aflags = flags; /* a fault leaves the flags of the start (SDM vol. 2, REP) */
         count -= string_some(cpu, in, op, count, &ended);
         string_reg_set(cpu, in, RCX, count);
         if (ended || !count)
