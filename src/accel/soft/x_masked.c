@@ -252,11 +252,13 @@ static void gather(struct cpu *cpu, const struct insn *in, struct gather_form fo
     fpu_check_avx(cpu, in);
     if (in->reg == in->index || in->reg == in->vreg || in->index == in->vreg)
         cpu_ud(cpu, in);
-    gather_expand_mask(cpu, in, size, MAX(16, count * size));
+    gather_expand_mask(cpu, in, size, in->flags & INSN_VEX_L ? 32 : 16);
     for (unsigned i = 0; i < count; i++) {
-        if (*ymm_at(cpu, in->vreg, i * size + size - 1) >> 7)
+        if (*ymm_at(cpu, in->vreg, i * size + size - 1) >> 7) {
             ymm_put(cpu, in->reg, i * size,
                     masked_load(cpu, in, gather_addr(cpu, in, form, i), size), size);
+            ymm_clear_from(cpu, in->reg, in->flags & INSN_VEX_L ? 32 : 16);
+        }
         ymm_put(cpu, in->vreg, i * size, 0, size);
     }
     ymm_clear_from(cpu, in->reg, count * size);
