@@ -136,12 +136,20 @@ static const u8 *hostop_parse_vex(struct hostop_bytes *b, const u8 *p)
     return p + 3;
 }
 
-static const u8 *hostop_parse_legacy(struct hostop_bytes *b, const u8 *p, u32 mode)
+/* Past the prefixes. Of several REX only one right before the opcode counts. */
+static const u8 *hostop_parse_prefixes(struct hostop_bytes *b, const u8 *p, u32 mode)
 {
-    if ((mode & MODE_CS_L) && (*p & 0xF0) == 0x40) {
-        b->w = *p & 8;
-        p++;
+    for (;; p++) {
+        bool rex = (mode & MODE_CS_L) && (*p & 0xF0) == 0x40;
+
+        if (!rex && !hostop_legacy_prefix(*p))
+            return p;
+        b->w = rex && (*p & 8);
     }
+}
+
+static const u8 *hostop_parse_legacy(const u8 *p)
+{
     if (*p != 0x0F)
         return p; /* x87 */
     p++;
@@ -152,11 +160,9 @@ static const u8 *hostop_parse_legacy(struct hostop_bytes *b, const u8 *p, u32 mo
 static struct hostop_bytes hostop_parse(const u8 *bytes, const struct insn *in, bool vex, u32 mode)
 {
     struct hostop_bytes b = { 0 };
-    const u8 *p = bytes;
+    const u8 *p = hostop_parse_prefixes(&b, bytes, mode);
 
-    while (hostop_legacy_prefix(*p))
-        p++;
-    p = vex ? hostop_parse_vex(&b, p) : hostop_parse_legacy(&b, p, mode);
+    p = vex ? hostop_parse_vex(&b, p) : hostop_parse_legacy(p);
     b.modrm = p[1];
     b.imm = bytes[in->len - 1];
     if (!(mode & MODE_CS_L))
