@@ -240,26 +240,35 @@ static void gather_expand_mask(struct cpu *cpu, const struct insn *in, unsigned 
     ymm_clear_from(cpu, in->vreg, bytes);
 }
 
+static void gather_element(struct cpu *cpu, const struct insn *in, struct gather_form form,
+                           unsigned i)
+{
+    u64 value = masked_load(cpu, in, gather_addr(cpu, in, form, i), form.element);
+
+    ymm_put(cpu, in->reg, i * form.element, value, form.element);
+    if (!(in->flags & INSN_VEX_L))
+        ymm_clear_from(cpu, in->reg, 16);
+}
+
 /*
  * Elements are loaded in order, and the mask's element is cleared with each: after a fault in the middle the
  * instruction goes on where it was (SDM vol. 2, VGATHERDPS).
  */
 static void gather(struct cpu *cpu, const struct insn *in, struct gather_form form)
 {
-    unsigned size = form.element;
-    unsigned count = (in->flags & INSN_VEX_L ? 32 : 16) / MAX(form.index, size);
+    unsigned vector = in->flags & INSN_VEX_L ? 32 : 16;
+    unsigned count = vector / MAX(form.index, form.element);
 
     fpu_check_avx(cpu, in);
     if (in->reg == in->index || in->reg == in->vreg || in->index == in->vreg)
         cpu_ud(cpu, in);
-    gather_expand_mask(cpu, in, size, MAX(16, count * size));
+    gather_expand_mask(cpu, in, form.element, vector);
     for (unsigned i = 0; i < count; i++) {
-        if (*ymm_at(cpu, in->vreg, i * size + size - 1) >> 7)
-            ymm_put(cpu, in->reg, i * size,
-                    masked_load(cpu, in, gather_addr(cpu, in, form, i), size), size);
-        ymm_put(cpu, in->vreg, i * size, 0, size);
+        if (*ymm_at(cpu, in->vreg, i * form.element))
+            gather_element(cpu, in, form, i);
+        ymm_put(cpu, in->vreg, i * form.element, 0, form.element);
     }
-    ymm_clear_from(cpu, in->reg, count * size);
+    ymm_clear_from(cpu, in->reg, count * form.element);
     ymm_clear_from(cpu, in->vreg, 0);
 }
 
