@@ -19,9 +19,9 @@
 
 #include "base/bits.h"
 
-#define CLOCK_NS_PER_S UINT64_C(1000000000)
-#define CLOCK_CALIBRATE_NS \
-    2000000u /* of the 3 ms that clock_init may take; the rest is for waking late */
+#define CLOCK_NS_PER_S                UINT64_C(1000000000)
+/* Of the 3 ms that clock_init may take; the rest is for waking late. */
+#define CLOCK_CALIBRATE_NS            2000000u
 #define CLOCK_SAMPLES                 8 /* per end of the calibration; the tightest one counts */
 
 /* CPUID leaves (SDM vol. 2A, CPUID; the hypervisor range by the convention of all hypervisors). */

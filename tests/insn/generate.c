@@ -540,7 +540,9 @@ bool generate_case(struct insn_case *c, struct case_state *s, unsigned row, unsi
     while (c->row_count < count && insn_rows[row].class != CLASS_FLOW) {
         unsigned next = (unsigned)random_below(&seed, insn_row_count);
 
-        if (generate_wants(next, code32) && generate_can_follow(&insn_rows[next]))
+        /* Flags that are undefined now must not become values. */
+        if (generate_wants(next, code32) && generate_can_follow(&insn_rows[next]) &&
+            !(insn_rows[next].flags_r & c->flags_undefined))
             generate_insn(c, s, next, false, &seed);
     }
     return true;

@@ -87,11 +87,13 @@ static void diff_fpu(const struct insn_case *c, bool x87)
     diff_bytes("ymm_hi", s->ymm_hi, n->ymm_hi, e->ymm_hi, sizeof(s->ymm_hi));
 }
 
-static bool diff_starts_with(const struct insn_case *c, const char *const *names)
+/* Does any instruction of the case have one of these names (or beginnings of names)? */
+static bool diff_has(const struct insn_case *c, const char *const *names)
 {
     for (; *names; names++)
-        if (!strncmp(insn_rows[c->rows[0]].name, *names, strlen(*names)))
-            return true;
+        for (unsigned i = 0; i < c->row_count; i++)
+            if (!strncmp(insn_rows[c->rows[i]].name, *names, strlen(*names)))
+                return true;
     return false;
 }
 
@@ -101,6 +103,7 @@ static bool diff_starts_with(const struct insn_case *c, const char *const *names
  *   much of such an image was stored before the fault;
  * - x87 state when an MMX instruction's memory operand faults: the switch to MMX mode may have happened;
  * - MXCSR flags of VCVTPS2PH when its store faults;
+ * - which comes first when an x87 store has an unmasked exception and a faulting address;
  * - whether MASKMOVDQU and MASKMOVQ touch pages of which they write no byte.
  */
 static u64 diff_cr2_mask(const struct insn_case *c)
@@ -108,7 +111,7 @@ static u64 diff_cr2_mask(const struct insn_case *c)
     static const char *const images[] = { "fnstenv", "fldenv", "fnsave", "frstor", "fxsave", "fbstp", "vmaskmov",
                                           "vpmaskmov", "maskmov", "vmaskmovdqu", NULL };
 
-    return diff_starts_with(c, images) ? ~(u64)0xFFF : ~(u64)0;
+    return diff_has(c, images) ? ~(u64)0xFFF : ~(u64)0;
 }
 
 static bool diff_ignores_x87(const struct insn_case *c, struct case_end native)
@@ -120,12 +123,15 @@ static bool diff_ignores_x87(const struct insn_case *c, struct case_end native)
     return mmx && native.vector != 3;
 }
 
-static bool diff_is_open(const struct insn_case *c, struct case_end native)
+static bool diff_is_open(const struct insn_case *c, struct case_end native, struct case_end engine)
 {
-    static const char *const stores[] = { "fnstenv", "fnsave", "fxsave", "fbstp", "vcvtps2ph", "maskmov",
+    static const char *const x87_stores[] = { "fst", "fist", NULL };
+    static const char *const stores[] = { "fnstenv", "fnsave", "fxsave", "fbstp", "fstp", "vcvtps2ph", "maskmov",
                                           "vmaskmovdqu", NULL };
 
-    return native.vector == 14 && diff_starts_with(c, stores);
+    if (engine.vector == 14 && diff_has(c, x87_stores) && (~diff_start.xsave.fcw & 0x3F))
+        return true;
+    return native.vector == 14 && diff_has(c, stores);
 }
 
 /* Compare the ends; diff_text says what differs. */
@@ -135,7 +141,7 @@ static bool diff_same(const struct insn_case *c, struct case_end native, struct 
     u64 cr2 = diff_cr2_mask(c);
 
     diff_text[0] = 0;
-    if (diff_is_open(c, native))
+    if (diff_is_open(c, native, engine))
         return true;
     DIFF_FIELD("vector", 0, native.vector, engine.vector);
     if (native.vector == engine.vector && (native.vector == 14 || native.vector == 13))

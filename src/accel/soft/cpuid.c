@@ -54,7 +54,7 @@ u64 cpuid_xcr0(const struct cpuid_model *model)
 
 unsigned cpuid_phys_bits(const struct cpuid_model *model)
 {
-    return feature_has(model->features, FEAT_LM) ? 40 : 36;
+    return model->phys_bits;
 }
 
 static unsigned cpuid_linear_bits(const struct cpuid_model *model)

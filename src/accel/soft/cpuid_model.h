@@ -45,9 +45,10 @@ extern const struct feature_info cpuid_feature_table[FEAT_COUNT];
 
 struct cpuid_model {
     const char *name;
-    const char *vendor; /* 12 letters */
+    const char *vendor; /* 12 letters; the config's when it came by -cpu vendor= */
     const char *brand;
     u32 signature; /* leaf 1 EAX */
+    unsigned phys_bits;
     u32 max_basic, max_extended;
     u64 features[FEATURE_WORDS];
     u32 words[WORD_COUNT]; /* the same, as CPUID shows them */
@@ -76,7 +77,7 @@ bool cpuid_feature_on_host(const struct cpuid_host *host, enum cpu_feature featu
 
 struct cpu_config;
 
-/* Change `model` by the flags of -cpu. False and `err` for an unknown one. */
+/* Change `model` by the flags and properties of -cpu. False and `err` for an unknown one or a bad value. */
 bool cpuid_apply_flags(struct cpuid_model *model, const struct cpu_config *cpu,
                        const struct cpuid_host *host, struct error *err);
 
