@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moves that touch memory only where a mask says so: VMASKMOVPS/PD, VPMASKMOVD/Q, MASKMOVDQU, MASKMOVQ, and the
- * gathers. Elements that the mask leaves out cause no fault (SDM vol. 2, the instructions' pages).
+ * Moves that touch memory only where a mask says so: VMASKMOVPS/PD, VPMASKMOVD/Q, MASKMOVDQU,
+ * MASKMOVQ, and the gathers. Elements that the mask leaves out cause no fault (SDM vol. 2, the
+ * instructions' pages).
  */
 #include <string.h>
 
@@ -56,11 +57,11 @@ static gva masked_addr(struct cpu *cpu, const struct insn *in, unsigned pos, uns
 }
 
 /*
- * Store the elements of `data` that `bits` names; `addr` is that of the first of them. All pages that hold one are
- * checked first: no page lies between the first and the last.
+ * Store the elements of `data` that `bits` names; `addr` is that of the first of them. All pages
+ * that hold one are checked first: no page lies between the first and the last.
  *
- * NOT EMULATED: elements left out between two pages are written back as they were read, so a store to them by
- * another CPU at that moment may be lost.
+ * NOT EMULATED: elements left out between two pages are written back as they were read, so a store
+ * to them by another CPU at that moment may be lost.
  */
 static void masked_store(struct cpu *cpu, const struct insn *in, gva addr, const u8 *data, u32 bits,
                          unsigned size)
@@ -202,7 +203,10 @@ insn_fn *const x_maskmovdqu[8] = X_REG(maskmovdqu);
 insn_fn *const x_vmaskmovdqu[8] = X_REG(vmaskmovdqu);
 insn_fn *const x_maskmovq[8] = X_REG(maskmovq);
 
-/* --- Gathers: ModRM.reg is the result, VEX.vvvv the mask, the SIB's index a register of indexes --- */
+/*
+ * --- Gathers: ModRM.reg is the result, VEX.vvvv the mask, the SIB's index a register of indexes
+ * ---
+ */
 
 /* Sizes in bytes: of an index, of an element. */
 struct gather_form {
@@ -251,8 +255,8 @@ static void gather_element(struct cpu *cpu, const struct insn *in, struct gather
 }
 
 /*
- * Elements are loaded in order, and the mask's element is cleared with each: after a fault in the middle the
- * instruction goes on where it was (SDM vol. 2, VGATHERDPS).
+ * Elements are loaded in order, and the mask's element is cleared with each: after a fault in the
+ * middle the instruction goes on where it was (SDM vol. 2, VGATHERDPS).
  */
 static void gather(struct cpu *cpu, const struct insn *in, struct gather_form form)
 {
