@@ -2,10 +2,11 @@
 /*
  * The cache of host operations, and running those that may raise SIMD floating-point exceptions.
  *
- * Unmasked exceptions. A guest that unmasks one in MXCSR runs its instruction with its own MXCSR: only the processor
- * knows exactly which flags go with a fault. The host then sends SIGFPE, and the handler here continues the thread
- * at the stub's fault exit. Signal dispositions belong to the process, so the handler is installed once, for all
- * machines, and passes on what is not from a stub.
+ * Unmasked exceptions. A guest that unmasks one in MXCSR runs its instruction with its own MXCSR:
+ * only the processor knows exactly which flags go with a fault. The host then sends SIGFPE, and the
+ * handler here continues the thread at the stub's fault exit. Signal dispositions belong to the
+ * process, so the handler is installed once, for all machines, and passes on what is not from a
+ * stub.
  */
 #include "accel/soft/hostop.h"
 
@@ -26,7 +27,10 @@
 #include "accel/soft/hostop_stub.h"
 #include "base/mem.h"
 
-/* More than all forms of all rows; address space, touched as it is used. test_hostop.c counts the forms. */
+/*
+ * More than all forms of all rows; address space, touched as it is used. test_hostop.c counts the
+ * forms.
+ */
 #define HOSTOP_MAX   (1u << 17)
 #define HOSTOP_HASH  (HOSTOP_MAX * 2)
 #define HOSTOP_ALIGN 16u
@@ -56,7 +60,9 @@ static void sigfpe_pass_on(int sig, siginfo_t *info, void *context)
     if (sigfpe_previous.sa_flags & SA_SIGINFO) {
         sigfpe_previous.sa_sigaction(sig, info, context);
     } else if (sigfpe_previous.sa_handler == SIG_DFL || sigfpe_previous.sa_handler == SIG_IGN) {
-        /* An ignored SIGFPE of the processor kills as the default does: the instruction runs again. */
+        /*
+         * An ignored SIGFPE of the processor kills as the default does: the instruction runs again.
+         */
         sigaction(SIGFPE, &sigfpe_previous, NULL);
     } else {
         sigfpe_previous.sa_handler(sig);

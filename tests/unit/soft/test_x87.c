@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of x87 control: environments in memory in all layouts, control and status words, pending exceptions, MMX. */
+/*
+ * Tests of x87 control: environments in memory in all layouts, control and status words, pending
+ * exceptions, MMX.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -133,8 +136,7 @@ static void real_mode_environment_has_linear_addresses(void **state)
     struct cpu *cpu = fx->cpu;
 
     (void)state;
-    cpu->mode =
-        MODE_CS_D; /* 32-bit sizes without protection: unreal mode, the shortest way to the layout */
+    cpu->mode = MODE_CS_D; /* 32-bit sizes without protection: the shortest way to the layout */
     cpu->gpr[RBX] = FX_BASE;
     cpu->xsave.fip = 0x12345678;
     cpu->xsave.fdp = 0x9ABCDEF0;
