@@ -60,8 +60,9 @@ struct msr_row {
 #define HWCR_TSC_FREQ_SEL         BIT64(24)
 #define DE_CFG_LFENCE_SERIALIZING BIT64(1)
 #define SPEC_CTRL_VALID \
-    (BIT64(0) | BIT64(1) | BIT64(2)) /* IBRS, STIBP, SSBD: STIBP and SSBD are taken as hints */
-#define DEBUGCTL_VALID (BIT64(0) | BIT64(1))
+    (BIT64(0) | BIT64(1) | BIT64(2)) /* IBRS, STIBP, SSBD: the last two are taken as hints */
+#define SPEC_CTRL_BHI_DIS_S BIT64(10)
+#define DEBUGCTL_VALID      (BIT64(0) | BIT64(1))
 
 /* --- Checks --- */
 
@@ -308,9 +309,11 @@ static bool msr_write_mtrr_def_type(struct cpu *cpu, const struct msr_row *row, 
 
 static bool msr_write_spec_ctrl(struct cpu *cpu, const struct msr_row *row, u32 index, u64 value)
 {
+    u64 valid = SPEC_CTRL_VALID | (msr_has(cpu, FEAT_BHI_CTRL) ? SPEC_CTRL_BHI_DIS_S : 0);
+
     (void)row;
     (void)index;
-    if (value & ~SPEC_CTRL_VALID)
+    if (value & ~valid)
         return false;
     cpu->msr.spec_ctrl = value;
     return true;
