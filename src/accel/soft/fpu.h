@@ -28,6 +28,9 @@
 #define FCW_VALID     0x1F3Fu
 #define FCW_INIT      0x037Fu
 #define FSW_FLAGS     0x003Fu
+#define FSW_IE    BIT(0)
+#define FSW_OE    BIT(3)
+#define FSW_UE    BIT(4)
 #define FSW_SF        BIT(6)
 #define FSW_ES        BIT(7)
 #define FSW_C1        BIT(9)

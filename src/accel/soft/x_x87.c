@@ -83,18 +83,44 @@ static void x87_load(struct cpu *cpu, const struct insn *in)
     INSN_NEXT(cpu, in);
 }
 
-/* The operand is made writable first; whether it is written is up to the instruction (unmasked exceptions). */
+/* With all exceptions masked the operand is always written: it is made writable first. */
+static void x87_store_masked(struct cpu *cpu, const struct insn *in, unsigned size)
+{
+    gva addr = insn_addr(cpu, in, size, true);
+    void *p = mem_rmw(cpu, in, addr, size);
+
+    x87_call(cpu, in, p);
+    mem_rmw_end(cpu, in, addr, p, size);
+}
+
+/*
+ * An unmasked exception other than inexact keeps memory from being accessed at all, so the instruction runs first; its
+ * result counts only when the store did not fault.
+ */
+static void x87_store_unmasked(struct cpu *cpu, const struct insn *in, unsigned size)
+{
+    struct xsave_area before = cpu->xsave;
+    struct xsave_area after;
+    u8 result[16];
+
+    x87_call(cpu, in, result);
+    if (cpu->xsave.fsw & ~cpu->xsave.fcw & (FSW_IE | FSW_OE | FSW_UE))
+        return;
+    after = cpu->xsave;
+    cpu->xsave = before;
+    simd_write(cpu, in, insn_addr(cpu, in, size, true), result, size);
+    cpu->xsave = after;
+}
+
 static void x87_store(struct cpu *cpu, const struct insn *in)
 {
     unsigned size = in->hostop->size;
-    gva addr;
-    void *p;
 
     fpu_check_x87(cpu, in);
-    addr = insn_addr(cpu, in, size, true);
-    p = mem_rmw(cpu, in, addr, size);
-    x87_call(cpu, in, p);
-    mem_rmw_end(cpu, in, addr, p, size);
+    if (likely((cpu->xsave.fcw & FCW_MASKS) == FCW_MASKS) || (cpu->xsave.fsw & FSW_ES))
+        x87_store_masked(cpu, in, size);
+    else
+        x87_store_unmasked(cpu, in, size);
     INSN_NEXT(cpu, in);
 }
 
