@@ -150,11 +150,14 @@ static void cpuid_leaf_6(const struct cpuid_model *model, const struct cpuid_que
 static void cpuid_leaf_7(const struct cpuid_model *model, const struct cpuid_query *q,
                          struct cpuid_result *r)
 {
-    if (q->subleaf != 0)
-        return;
-    r->ebx = model->words[WORD_7_EBX];
-    r->ecx = model->words[WORD_7_ECX];
-    r->edx = model->words[WORD_7_EDX];
+    if (q->subleaf == 0) {
+        r->eax = model->words[WORD_72_EDX] ? 2 : 0;
+        r->ebx = model->words[WORD_7_EBX];
+        r->ecx = model->words[WORD_7_ECX];
+        r->edx = model->words[WORD_7_EDX];
+    } else if (q->subleaf == 2) {
+        r->edx = model->words[WORD_72_EDX];
+    }
 }
 
 /* Topology: threads of a core, then cores of a package. */

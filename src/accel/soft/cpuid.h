@@ -94,6 +94,7 @@ enum cpu_feature {
     FEAT_SS,
     FEAT_HYPERVISOR,
     FEAT_SPEC_CTRL,
+    FEAT_BHI_CTRL,
     FEAT_COUNT,
 };
 

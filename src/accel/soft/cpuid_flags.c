@@ -179,8 +179,9 @@ static const char *flag_word_name(enum cpuid_word word)
         [WORD_1_EDX] = "CPUID.01H:EDX",        [WORD_1_ECX] = "CPUID.01H:ECX",
         [WORD_6_EAX] = "CPUID.06H:EAX",        [WORD_7_EBX] = "CPUID.07H:EBX",
         [WORD_7_ECX] = "CPUID.07H:ECX",        [WORD_7_EDX] = "CPUID.07H:EDX",
-        [WORD_D_EAX] = "CPUID.0DH.01H:EAX",    [WORD_81_EDX] = "CPUID.80000001H:EDX",
-        [WORD_81_ECX] = "CPUID.80000001H:ECX", [WORD_87_EDX] = "CPUID.80000007H:EDX",
+        [WORD_72_EDX] = "CPUID.07H.02H:EDX",   [WORD_D_EAX] = "CPUID.0DH.01H:EAX",
+        [WORD_81_EDX] = "CPUID.80000001H:EDX", [WORD_81_ECX] = "CPUID.80000001H:ECX",
+        [WORD_87_EDX] = "CPUID.80000007H:EDX",
     };
 
     return names[word];

@@ -144,7 +144,7 @@ static const struct {
     { FEAT_SYSCALL, FEAT_LM },     { FEAT_LAHF_LM, FEAT_LM },
     { FEAT_PDPE1GB, FEAT_LM },     { FEAT_FSGSBASE, FEAT_LM },
     { FEAT_PCID, FEAT_LM },        { FEAT_INVPCID, FEAT_PCID },
-    { FEAT_LA57, FEAT_LM },
+    { FEAT_LA57, FEAT_LM },        { FEAT_BHI_CTRL, FEAT_SPEC_CTRL },
 };
 
 static void feature_settle(struct cpuid_model *model)

@@ -5,7 +5,7 @@
 #include "accel/soft/cpuid.h"
 #include "base/types.h"
 
-/* The CPUID registers that hold feature bits: leaf (7, 0DH.1, and 8000000xH as 8x) and register. */
+/* The CPUID registers that hold feature bits: leaf (7.2 as 72, 0DH.1 as D, 8000000xH as 8x) and register. */
 enum cpuid_word {
     WORD_1_EDX,
     WORD_1_ECX,
@@ -13,6 +13,7 @@ enum cpuid_word {
     WORD_7_EBX,
     WORD_7_ECX,
     WORD_7_EDX,
+    WORD_72_EDX,
     WORD_D_EAX,
     WORD_81_EDX,
     WORD_81_ECX,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A CPU with real memory, TLB and page walk over 2 MiB of RAM, for tests of the system instructions: tables below are in
- * place, faults are caught. Paging is off but for sys_long and sys_paged, which map RAM to itself in 4 KiB pages.
+ * A CPU with real memory, TLB and page walk over 2 MiB of RAM, for tests of the system instructions: the tables
+ * below are in place, faults are caught. Paging is off but in long mode, where RAM is mapped to itself in 4 KiB pages.
  */
 #pragma once
 

@@ -381,8 +381,12 @@ static void what_the_engine_lacks_is_not_offered(void **state)
     assert_int_equal(leaf(f, 1, 0).ecx & (BIT(5) | BIT(6)), 0);             /* VMX, SMX */
     assert_int_equal(leaf(f, 1, 0).edx & BIT(1), 0);                        /* VME */
     assert_int_equal(leaf(f, 0xD, 1).eax & BIT(3), 0);                      /* XSAVES */
-    assert_int_equal(leaf(f, 7, 0).eax, 0);
+    assert_int_equal(leaf(f, 7, 0).eax, 2);
     assert_int_equal(leaf(f, 7, 1).eax, 0);
+    assert_int_equal(leaf(f, 7, 2).edx,
+                     BIT(4)); /* BHI_CTRL, so that Linux clears no branch history itself */
+    assert_true(build(f, "qemu64"));
+    assert_int_equal(leaf(f, 7, 0).eax, 0);
 }
 
 static void topology_leaves(void **state)

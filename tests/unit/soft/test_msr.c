@@ -305,8 +305,11 @@ static void speculation_control(void **state)
     write_ok(s, MSR_SPEC_CTRL, 5);
     assert_int_equal(read_ok(s, MSR_SPEC_CTRL), 5);
     assert_false(msr_write(s->cpu, MSR_SPEC_CTRL, 8));
+    write_ok(s, MSR_SPEC_CTRL, 0x401);
     write_ok(s, MSR_PRED_CMD, 1);
     assert_false(msr_write(s->cpu, MSR_PRED_CMD, 2));
+    sys_model(s, "max", "bhi-ctrl", false);
+    assert_false(msr_write(s->cpu, MSR_SPEC_CTRL, 0x401));
 }
 
 static void microcode_revision_is_in_the_vendors_half(void **state)
