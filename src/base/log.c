@@ -64,7 +64,8 @@ static void log_write(int fd, const char *text, size_t size)
     }
 }
 
-static void log_format(int fd, const char *prefix, const char *format, va_list args)
+static __attribute__((format(printf, 3, 0))) void log_format(int fd, const char *prefix,
+                                                             const char *format, va_list args)
 {
     char line[1024];
     size_t used = (size_t)snprintf(line, sizeof(line), "%s", prefix);

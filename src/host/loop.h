@@ -23,6 +23,9 @@ typedef void loop_fd_fn(void *arg, u32 events);
 struct loop *loop_new(struct clock *clock, struct error *err);
 void loop_free(struct loop *loop);
 
+/* clock_ns() of the clock that the loop's timers follow. */
+u64 loop_now(const struct loop *loop);
+
 /* Run callbacks until loop_quit. */
 void loop_run(struct loop *loop);
 
@@ -32,7 +35,10 @@ void loop_poll(struct loop *loop, int timeout_ms);
 /* Make loop_run return. Async-signal-safe. */
 void loop_quit(struct loop *loop);
 
-/* Watch `fd` for the EPOLL* `events`; `lock` (may be NULL) is held around the callback. 0 or -errno. */
+/*
+ * Watch `fd` for the EPOLL* `events`; `lock` (may be NULL) is held around the callback. NULL with errno set
+ * when the host refuses: EPERM for what is always ready (a regular file).
+ */
 struct loop_watch;
 struct loop_watch *loop_fd_add(struct loop *loop, int fd, u32 events, pthread_mutex_t *lock,
                                loop_fd_fn *fn, void *arg);
@@ -55,6 +61,13 @@ struct timer {
     size_t slot; /* 1-based place in the loop's heap, 0 when not armed */
 };
 
-void timer_init(struct timer *timer, struct loop *loop, pthread_mutex_t *lock, loop_fn *fn, void *arg);
+void timer_init(struct timer *timer, struct loop *loop, pthread_mutex_t *lock, loop_fn *fn,
+                void *arg);
 void timer_arm(struct timer *timer, u64 deadline);
-void timer_cancel(struct timer *timer); /* also finalises: cancel before freeing the owner */
+
+/*
+ * Disarm; also finalises: cancel before freeing the owner. Once it returned on the loop thread, or with the
+ * timer's lock held, the callback does not come: the loop looks again after it took the lock. Owners are
+ * freed on the loop thread or when the loop has ended. A timer that is all zero may be cancelled.
+ */
+void timer_cancel(struct timer *timer);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest time from the host's time stamp counter.
+ *
+ * The counter is used only where it ticks at one rate in all power states and on all CPUs: the invariant
+ * TSC bit (SDM vol. 3B, 18.17.1) says the first, the kernel's list of usable clock sources the second. Its
+ * rate comes from CPUID where CPUID tells it. On any other host CLOCK_MONOTONIC stands in, as a counter of
+ * 1 GHz. Both never go backwards between threads: the counter is read behind a fence, so that two reads
+ * that are ordered by the program are ordered in time.
+ */
+#include "host/clock.h"
+
+#include <cpuid.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "base/bits.h"
+
+#define CLOCK_NS_PER_S                UINT64_C(1000000000)
+/* Of the 3 ms that clock_init may take; the rest is for waking late. */
+#define CLOCK_CALIBRATE_NS            2000000u
+#define CLOCK_SAMPLES                 8 /* per end of the calibration; the tightest one counts */
+
+/* CPUID leaves (SDM vol. 2A, CPUID; the hypervisor range by the convention of all hypervisors). */
+#define CPUID_FEATURES                0x1u
+#define CPUID_FEATURES_ECX_HYPERVISOR BIT(31)
+#define CPUID_TSC                     0x15u
+#define CPUID_HYPERVISOR              0x40000000u
+#define CPUID_HYPERVISOR_TIMING       0x40000010u
+#define CPUID_EXTENDED                0x80000000u
+#define CPUID_POWER                   0x80000007u
+#define CPUID_POWER_EDX_INVARIANT_TSC BIT(8)
+
+#define CLOCK_SOURCES                 "/sys/devices/system/clocksource/clocksource0/available_clocksource"
+
+struct cpuid_leaf {
+    u32 eax, ebx, ecx, edx;
+};
+
+static struct cpuid_leaf clock_cpuid(u32 leaf)
+{
+    struct cpuid_leaf r;
+
+    __cpuid_count(leaf, 0, r.eax, r.ebx, r.ecx, r.edx);
+    return r;
+}
+
+static u64 clock_host_tsc(void)
+{
+    _mm_lfence();
+    return __rdtsc();
+}
+
+static u64 clock_host_ns(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (u64)ts.tv_sec * CLOCK_NS_PER_S + (u64)ts.tv_nsec;
+}
+
+static u64 clock_read_host(const struct clock *clock)
+{
+    u64 tsc = clock_host_tsc();
+
+    return tsc > clock->tsc_base ? tsc - clock->tsc_base : 0;
+}
+
+static u64 clock_read_monotonic(const struct clock *clock)
+{
+    return clock_host_ns(CLOCK_MONOTONIC) - clock->tsc_base;
+}
+
+static u64 clock_read_manual(const struct clock *clock)
+{
+    return __atomic_load_n(&clock->manual_tsc, __ATOMIC_ACQUIRE);
+}
+
+/* The kernel drops "tsc" from this list when it found the CPUs' counters apart. No list: no objection. */
+static bool clock_kernel_trusts_tsc(void)
+{
+    char text[256];
+    int fd = open(CLOCK_SOURCES, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return true;
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return true;
+    text[n] = 0;
+    for (char *save, *word = strtok_r(text, " \n", &save); word;
+         word = strtok_r(NULL, " \n", &save))
+        if (!strcmp(word, "tsc"))
+            return true;
+    return false;
+}
+
+static bool clock_tsc_is_usable(void)
+{
+    return clock_cpuid(CPUID_EXTENDED).eax >= CPUID_POWER &&
+           (clock_cpuid(CPUID_POWER).edx & CPUID_POWER_EDX_INVARIANT_TSC) &&
+           clock_kernel_trusts_tsc();
+}
+
+/* The rate that CPUID tells, or 0. */
+static u64 clock_cpuid_hz(void)
+{
+    struct cpuid_leaf leaf;
+
+    if (clock_cpuid(0).eax >= CPUID_TSC) {
+        leaf = clock_cpuid(CPUID_TSC);
+        if (leaf.eax && leaf.ebx && leaf.ecx)
+            return (u64)leaf.ecx * leaf.ebx / leaf.eax;
+    }
+    if (!(clock_cpuid(CPUID_FEATURES).ecx & CPUID_FEATURES_ECX_HYPERVISOR))
+        return 0;
+    leaf = clock_cpuid(CPUID_HYPERVISOR);
+    if (leaf.eax < CPUID_HYPERVISOR_TIMING || leaf.eax >= CPUID_EXTENDED)
+        return 0;
+    return (u64)clock_cpuid(CPUID_HYPERVISOR_TIMING).eax * 1000;
+}
+
+struct clock_sample {
+    u64 tsc;
+    u64 ns;
+};
+
+/* Both clocks at one moment: of several tries the one that was disturbed least. */
+static struct clock_sample clock_sample_take(void)
+{
+    struct clock_sample best = { 0, 0 };
+    u64 best_width = UINT64_MAX;
+
+    for (unsigned i = 0; i < CLOCK_SAMPLES; i++) {
+        u64 before = clock_host_tsc();
+        u64 ns = clock_host_ns(CLOCK_MONOTONIC_RAW);
+        u64 width = clock_host_tsc() - before;
+
+        if (width < best_width) {
+            best_width = width;
+            best.tsc = before + width / 2;
+            best.ns = ns;
+        }
+    }
+    return best;
+}
+
+static u64 clock_calibrate_hz(void)
+{
+    struct timespec pause = { 0, CLOCK_CALIBRATE_NS };
+    struct clock_sample a, b;
+
+    a = clock_sample_take();
+    do {
+        nanosleep(&pause, NULL);
+        b = clock_sample_take();
+    } while (b.ns == a.ns);
+    return (u64)((unsigned __int128)(b.tsc - a.tsc) * CLOCK_NS_PER_S / (b.ns - a.ns));
+}
+
+/* The widest factor that 32 bits hold: ns = tsc * 1e9 / hz to better than one part in 2^31. */
+static void clock_set_rate(struct clock *clock, u64 hz)
+{
+    unsigned shift = 63;
+    unsigned __int128 mul;
+
+    do {
+        mul = ((unsigned __int128)CLOCK_NS_PER_S << shift) / hz;
+    } while (mul > UINT32_MAX && shift--);
+    clock->tsc_hz = hz;
+    clock->ns_mul = (u32)mul;
+    clock->ns_shift = shift;
+}
+
+void clock_init(struct clock *clock)
+{
+    u64 hz = 0;
+
+    memset(clock, 0, sizeof(*clock));
+    if (clock_tsc_is_usable()) {
+        hz = clock_cpuid_hz();
+        if (!hz)
+            hz = clock_calibrate_hz();
+    }
+    clock_set_rate(clock, hz ? hz : CLOCK_NS_PER_S);
+    clock->read_tsc = hz ? clock_read_host : clock_read_monotonic;
+    clock->tsc_base = hz ? clock_host_tsc() : clock_host_ns(CLOCK_MONOTONIC);
+    clock->wall_base = (i64)clock_host_ns(CLOCK_REALTIME);
+}
+
+void clock_init_manual(struct clock *clock, i64 wall_ns)
+{
+    memset(clock, 0, sizeof(*clock));
+    clock_set_rate(clock, CLOCK_NS_PER_S);
+    clock->read_tsc = clock_read_manual;
+    clock->wall_base = wall_ns;
+}
+
+void clock_step(struct clock *clock, u64 ns)
+{
+    __atomic_fetch_add(&clock->manual_tsc, ns, __ATOMIC_RELEASE);
+}
+
+u64 clock_tsc_to_ns(const struct clock *clock, u64 tsc)
+{
+    unsigned __int128 ns = ((unsigned __int128)tsc * clock->ns_mul) >> clock->ns_shift;
+
+    return ns > UINT64_MAX ? UINT64_MAX : (u64)ns;
+}
+
+/* The first tick at which clock_tsc_to_ns tells at least `ns`. */
+u64 clock_ns_to_tsc(const struct clock *clock, u64 ns)
+{
+    unsigned __int128 scaled = (unsigned __int128)ns << clock->ns_shift;
+    unsigned __int128 tsc = (scaled + clock->ns_mul - 1) / clock->ns_mul;
+
+    return tsc > UINT64_MAX ? UINT64_MAX : (u64)tsc;
+}
