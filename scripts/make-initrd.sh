@@ -23,7 +23,7 @@ initrd_fill() {
   install -m 755 "$guest/init" "$root/init"
   install -m 644 "$guest/shrc" "$root/etc/shrc"
   for program in "$guest"/*.S; do
-    cc -nostdlib -static -no-pie -o "$root/bin/$(basename "$program" .S)" "$program"
+    cc -nostdlib -static -o "$root/bin/$(basename "$program" .S)" "$program"
   done
 }
 

@@ -294,6 +294,8 @@ user_int3:
 user_call_gate:
     lcall   GATE, 0
 user_call_user_gate:
+    mov     eax, SEL_USER_DATA + 3  /* iret made ds null */
+    mov     ds, eax
     push    0x11
     push    0x22
     lcall   USER_GATE, 0

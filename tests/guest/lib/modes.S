@@ -145,7 +145,6 @@ trap32_common:
     push    eax
     mov     eax, SEL_DATA
     mov     ds, eax
-    mov     es, eax
     mov     eax, [esp + 4]
     mov     [trap_vector], eax
     mov     eax, [esp + 8]

@@ -8,6 +8,7 @@
     .code16
     .balign 4096
 /* SIPI: cs = vector << 8, ip = 0. */
+    .globl  ap_entry
 ap_entry:
     cli
     xor     ax, ax
