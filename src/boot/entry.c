@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptors, page tables and what is left of a BIOS for a direct entry. Formats: SDM vol. 3A, 3.4.5 and 4.5. */
+/*
+ * Descriptors, page tables and what is left of a BIOS for a direct entry. Formats: SDM vol. 3A,
+ * 3.4.5 and 4.5.
+ */
 #include "boot/entry.h"
 
 #include <assert.h>
@@ -29,17 +32,20 @@
 #define ENTRY_IDENTITY_GIB     4u
 #define ENTRY_TABLES_END       (MAP_BOOT_PAGE_TABLES + (2 + ENTRY_IDENTITY_GIB) * ENTRY_TABLE_SIZE)
 
-/* BIOS data area: segment of the EBDA, and KiB of base memory below it. Kernels look for the MP table there. */
+/*
+ * BIOS data area: segment of the EBDA, and KiB of base memory below it. Kernels look for the MP
+ * table there.
+ */
 #define ENTRY_BDA_EBDA_SEGMENT 0x40Eu
 #define ENTRY_BDA_BASE_MEMORY  0x413u
 
 static_assert(ENTRY_TABLES_END <= 0xF000, "page tables end where map.h says");
 
 /*
- * A kernel that has no better way to reboot goes back to real mode and jumps to where the BIOS begins,
- * 0xFFFF0; Linux does so by default with hardware-reduced ACPI. Without a BIOS there is this code instead:
- * it makes the interrupt table empty and takes an exception, which shuts the processor down, and that
- * resets the machine (SDM vol. 3A, 6.15, "double fault").
+ * A kernel that has no better way to reboot goes back to real mode and jumps to where the BIOS
+ * begins, 0xFFFF0; Linux does so by default with hardware-reduced ACPI. Without a BIOS there is
+ * this code instead: it makes the interrupt table empty and takes an exception, which shuts the
+ * processor down, and that resets the machine (SDM vol. 3A, 6.15, "double fault").
  */
 #define ENTRY_RESTART 0xFFFE0u
 
