@@ -101,7 +101,10 @@ bool cli_parse_version(struct cli *cli, const char *value, struct error *err)
 
 /* ---- The manual page ---- */
 
-/* Text for troff: a dash is a minus, a backslash is printed, and no line begins with a control character. */
+/*
+ * Text for troff: a dash is a minus, a backslash is printed, and no line begins with a control
+ * character.
+ */
 static void man_text(FILE *out, const char *text)
 {
     if (*text == '.' || *text == '\'')
@@ -240,7 +243,8 @@ void cli_print_man(FILE *out)
     fprintf(
         out,
         ".SH EXIT STATUS\n"
-        ".TP\n.B 0\nThe guest shut down, or was reset under \\-no\\-reboot; or mote was told to end.\n"
+        ".TP\n.B 0\nThe guest shut down, or was reset under \\-no\\-reboot; "
+        "or mote was told to end.\n"
         ".TP\n.B 1\nThe machine could not be started; one line on standard error tells why.\n"
         ".TP\n.I others\nThe guest wrote (status \\- 1) / 2 to an isa\\-debug\\-exit device.\n");
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of keys: checking and storing values. The wording of the errors follows QEMU's as far as that goes. */
+/*
+ * Tables of keys: checking and storing values. The wording of the errors follows QEMU's as far as
+ * that goes.
+ */
 #include "cli/key.h"
 
 #include <stdlib.h>

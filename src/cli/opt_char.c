@@ -294,7 +294,10 @@ bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err)
 
 /* ---- -serial ---- */
 
-/* DEVICE:REST. How REST is read: nothing follows; a file name as it stands; or the first key's value. */
+/*
+ * DEVICE:REST. How REST is read: nothing follows; a file name as it stands; or the first key's
+ * value.
+ */
 struct cli_serial_kind {
     const char *prefix;
     enum chardev_kind kind;
@@ -338,7 +341,8 @@ static const struct cli_serial_kind *cli_find_serial_kind(const char *value, str
     if (!suggest.best)
         error_set(
             err,
-            "'%.64s' is not a valid char driver; there are none, null, stdio, mon:stdio, pty, file:PATH, "
+            "'%.64s' is not a valid char driver; there are none, null, stdio, mon:stdio, pty, "
+            "file:PATH, "
             "pipe:PATH, unix:PATH, tcp:HOST:PORT, telnet:HOST:PORT and chardev:ID",
             value);
     suggest_append(&suggest, "", err);

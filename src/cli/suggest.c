@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The nearest known name: fewest insertions, deletions, replacements and swaps of neighbours (the optimal
- * string alignment distance), at most a third of the word.
+ * The nearest known name: fewest insertions, deletions, replacements and swaps of neighbours (the
+ * optimal string alignment distance), at most a third of the word.
  */
 #include "cli/suggest.h"
 

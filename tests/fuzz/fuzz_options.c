@@ -2,8 +2,8 @@
 /*
  * Fuzzing of the command line: the input is a list of words, one a line.
  *
- * With libFuzzer (-fsanitize=fuzzer, -DMOTE_LIBFUZZER) the usual entry point; without it a program that runs the
- * files of a corpus, and for `-runs=N` as many random changes of them.
+ * With libFuzzer (-fsanitize=fuzzer, -DMOTE_LIBFUZZER) the usual entry point; without it a program
+ * that runs the files of a corpus, and for `-runs=N` as many random changes of them.
  */
 #include <assert.h>
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line alone, for tests: parses its arguments as mote does, prints the error, or what came out.
- * First argument --man or --completion: prints those instead.
+ * The command line alone, for tests: parses its arguments as mote does, prints the error, or what
+ * came out. First argument --man or --completion: prints those instead.
  */
 #include <stdio.h>
 #include <stdlib.h>

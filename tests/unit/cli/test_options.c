@@ -111,9 +111,9 @@ static void default_console_leaves_stdio_to_who_asked_for_it(void **state)
 static void machine_properties_merge_and_the_last_word_counts(void **state)
 {
     (void)state;
-    run_ok(
-        "-M microvm,pic=off,pit=on -machine pit=off,rtc=on,acpi=off -M x-option-roms=off,isa-serial=no,"
-        "auto-kernel-cmdline=n,kernel-decompress=false,graphics=off,ioapic2=off");
+    run_ok("-M microvm,pic=off,pit=on -machine pit=off,rtc=on,acpi=off -M x-option-roms=off,"
+           "isa-serial=no,"
+           "auto-kernel-cmdline=n,kernel-decompress=false,graphics=off,ioapic2=off");
     assert_int_equal(config.machine.pic, OOA_OFF);
     assert_int_equal(config.machine.pit, OOA_OFF);
     assert_int_equal(config.machine.rtc, OOA_ON);
@@ -129,9 +129,9 @@ static void machine_properties_merge_and_the_last_word_counts(void **state)
 static void machine_spells_ordinary_options(void **state)
 {
     (void)state;
-    run_ok(
-        "-M microvm,kernel=k,initrd=i,append=a=b,,c,firmware=f,smp.cpus=2,memory.size=1G,kernel-irqchip=off,"
-        "x-oem-id=ME,x-oem-table-id=MYTABLE");
+    run_ok("-M microvm,kernel=k,initrd=i,append=a=b,,c,firmware=f,smp.cpus=2,memory.size=1G,"
+           "kernel-irqchip=off,"
+           "x-oem-id=ME,x-oem-table-id=MYTABLE");
     assert_string_equal(config.kernel, "k");
     assert_string_equal(config.initrd, "i");
     assert_string_equal(config.append, "a=b,c");
@@ -290,9 +290,10 @@ static void chardevs_have_their_keys(void **state)
     const struct chardev_config *c;
 
     (void)state;
-    run_ok(
-        "-chardev file,id=a,path=x,,y,append=on,logfile=l,logappend=on -chardev stdio,id=b,signal=off,mux=on "
-        "-chardev socket,id=c,host=h,port=p,nodelay -chardev pipe,id=d,path=q -chardev null,id=e -nodefaults");
+    run_ok("-chardev file,id=a,path=x,,y,append=on,logfile=l,logappend=on "
+           "-chardev stdio,id=b,signal=off,mux=on "
+           "-chardev socket,id=c,host=h,port=p,nodelay -chardev pipe,id=d,path=q "
+           "-chardev null,id=e -nodefaults");
     c = config_chardev(&config, "a");
     assert_string_equal(c->path, "x,y");
     assert_true(c->append && c->logappend);
