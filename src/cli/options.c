@@ -97,8 +97,8 @@ const struct option cli_options[] = {
     { "serial", NULL, "DEVICE", SECTION_CONSOLE,
       "what the serial port is connected to: none, null, stdio, mon:stdio (Ctrl-A is an escape "
       "key), pty, file:PATH, pipe:PATH, unix:PATH[,server][,nowait], "
-      "tcp:[HOST]:PORT[,server][,nowait], telnet:[HOST]:PORT[,server][,nowait], chardev:ID. Without -serial and -nodefaults: "
-      "mon:stdio",
+      "tcp:[HOST]:PORT[,server][,nowait], telnet:[HOST]:PORT[,server][,nowait], chardev:ID. "
+      "Without -serial and -nodefaults: mon:stdio",
       .parse = cli_parse_serial, .values = cli_serial_values },
     { "chardev", NULL, "BACKEND,id=ID[,KEY=VALUE]...", SECTION_CONSOLE,
       "a character device that others refer to; '-chardev help' lists the backends, "
