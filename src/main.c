@@ -1,5 +1,82 @@
 /* SPDX-License-Identifier: MIT */
-int main(void)
+/* mote: a command line becomes a machine, the machine runs, its end becomes the exit status. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "accel/soft/cpuid.h"
+#include "base/log.h"
+#include "cli/config.h"
+#include "cli/options.h"
+#include "host/pidfile.h"
+#include "host/signals.h"
+#include "machine/machine.h"
+#include "machine/microvm.h"
+
+static const struct cli_hooks main_hooks = {
+    .cpu_help = cpuid_print_help,
+};
+
+static void main_terminate(void *arg)
 {
-    return 1;
+    machine_request(arg, MACHINE_QUIT, 0);
+}
+
+/* Run a built machine. Returns the exit status. */
+static int main_run(struct microvm *vm, const struct config *config, struct error *err)
+{
+    struct machine *machine = microvm_machine(vm);
+    struct pidfile *pidfile = config->pidfile ? pidfile_new(config->pidfile, err) : NULL;
+    struct signals *signals = NULL;
+    int status = 1;
+
+    if (!config->pidfile || pidfile)
+        signals = signals_new(machine->loop, main_terminate, machine, err);
+    if (signals)
+        status = machine_run(machine);
+    else
+        log_error("%s", err->text);
+    signals_free(signals);
+    pidfile_free(pidfile);
+    return status;
+}
+
+static int main_build_and_run(const struct config *config)
+{
+    struct microvm *vm;
+    struct error err;
+    int status = 1;
+
+    log_enable(config->log_items);
+    if (config->log_path && !log_open(config->log_path, &err)) {
+        log_error("%s", err.text);
+        return 1;
+    }
+    vm = microvm_new(config, &err);
+    if (vm)
+        status = main_run(vm, config, &err);
+    else
+        log_error("%s", err.text);
+    microvm_free(vm);
+    log_close();
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct config config;
+    struct error err;
+    int status = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    config_init(&config);
+    switch (cli_parse(argc, argv, &main_hooks, &config, &err)) {
+    case CLI_ERROR:
+        log_error("%s", err.text);
+        status = 1;
+        break;
+    case CLI_RUN: status = main_build_and_run(&config); break;
+    case CLI_DONE: break;
+    }
+    config_free(&config);
+    return status;
 }

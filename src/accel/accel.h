@@ -35,6 +35,8 @@ struct accel_ops {
     enum accel_exit (*run)(struct vcpu *vcpu);
     /* Called by vcpu_request after the bits are set; makes a running CPU notice (may be NULL). */
     void (*kick)(struct vcpu *vcpu);
+    /* CPUID.1 EAX (signature) and EDX (features) of the guest's CPUs, for tables that list them. */
+    void (*cpu_signature)(struct machine *machine, u32 *eax, u32 *edx);
     /* A CPU state dump in text, for logs. */
     void (*dump)(struct vcpu *vcpu, char *text, size_t size);
     void (*vcpu_free)(struct vcpu *vcpu);

@@ -55,7 +55,10 @@ struct machine {
     void *boot_arg;
 
     pthread_mutex_t lock; /* protects what follows */
-    pthread_cond_t pause_cond;
+    pthread_cond_t pause_cond;  /* a vCPU has paused */
+    pthread_cond_t resume_cond; /* running or quitting was set */
+    bool running;               /* vCPUs may execute guest code */
+    bool quitting;              /* vCPU threads end */
     enum machine_request request;
     int exit_status;
     unsigned paused_vcpus;
@@ -80,5 +83,9 @@ bool machine_init_vcpus(struct machine *machine, struct error *err) __attribute_
 /* Reset everything, run until the end, and return the process's exit status. */
 int machine_run(struct machine *machine);
 
-/* Free all, in reverse order. Accepts half-built machines. */
-void machine_fini(struct machine *machine);
+/*
+ * Free in reverse order: first what the guest ran on (threads, devices, CPUs), then, when backends are closed, the host
+ * side (loop, memory). Both accept half-built machines.
+ */
+void machine_fini_guest(struct machine *machine);
+void machine_fini_host(struct machine *machine);

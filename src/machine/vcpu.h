@@ -54,12 +54,14 @@ struct vcpu {
     bool bsp;
     _Atomic u32 requests; /* enum vcpu_request_bit */
     _Atomic u8 sipi_vector;
+    _Atomic bool kicked; /* a paravirtual kick is due: the next HLT does not wait */
     enum vcpu_run_state run_state; /* own thread only */
 
     const struct vcpu_apic_ops *apic_ops;
     void *apic;
 
     void *accel; /* the accelerator's CPU (struct cpu for soft) */
+    const u64 *tsc_offset; /* guest TSC less clock_tsc(): the accelerator's, read on this thread */
 
     pthread_t thread;
     bool thread_started;

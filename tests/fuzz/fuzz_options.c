@@ -2,8 +2,8 @@
 /*
  * Fuzzing of the command line: the input is a list of words, one a line.
  *
- * With libFuzzer (-fsanitize=fuzzer, -DMOTE_LIBFUZZER) the usual entry point; without it a program
- * that runs the files of a corpus, and for `-runs=N` as many random changes of them.
+ * With -DFUZZ_MAIN (the smoke test) a program that runs the files of the folders it is given, and for
+ * `-runs=N` as many random changes of them.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     return 0;
 }
 
-#ifndef MOTE_LIBFUZZER
+#ifdef FUZZ_MAIN
 
 static struct {
     u8 data[FUZZ_INPUT_MAX];

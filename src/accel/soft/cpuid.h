@@ -22,7 +22,7 @@ enum cpu_feature {
     FEAT_FSRM, FEAT_SYSCALL, FEAT_NX, FEAT_PDPE1GB, FEAT_RDTSCP, FEAT_LM, FEAT_LAHF_LM, FEAT_LZCNT, FEAT_PREFETCHW,
     FEAT_XSAVEOPT, FEAT_XSAVEC, FEAT_XGETBV1, FEAT_VAES, FEAT_VPCLMULQDQ, FEAT_PGE, FEAT_PSE, FEAT_PAE, FEAT_ARAT,
     FEAT_VME, FEAT_DE, FEAT_MCE, FEAT_APIC, FEAT_MTRR, FEAT_MCA, FEAT_PAT, FEAT_PSE36, FEAT_HT, FEAT_GFNI,
-    FEAT_INVTSC, FEAT_SERIALIZE, FEAT_ARCH_CAPABILITIES,
+    FEAT_INVTSC, FEAT_SERIALIZE, FEAT_ARCH_CAPABILITIES, FEAT_SS, FEAT_HYPERVISOR, FEAT_SPEC_CTRL,
     FEAT_COUNT,
 };
 
@@ -40,13 +40,26 @@ static inline bool feature_has(const u64 *features, enum cpu_feature feature)
 
 /*
  * Build the model that -cpu and -smp ask for, limited to what this host and engine can do. NULL and `err` for an
- * unknown model or flag. `tsc_hz` is what the KVM timing leaf tells.
+ * unknown model or flag. `tsc_hz` is what the leaves that tell the TSC's rate say. A feature that was asked for and
+ * cannot be had is a warning, or with "enforce" an error.
  */
 struct cpuid_model *cpuid_model_new(const struct config *config, u64 tsc_hz, struct error *err);
 void cpuid_model_free(struct cpuid_model *model);
 
 /* Print the models and flags for -cpu help. */
 void cpuid_print_help(void);
+
+/* Family, model and stepping as leaf 1 EAX gives them, and EDX at reset. */
+u32 cpuid_signature(const struct cpuid_model *model);
+
+/* Is the vendor AuthenticAMD? SYSCALL, SYSENTER and a few MSRs differ. */
+bool cpuid_is_amd(const struct cpuid_model *model);
+
+/* The XCR0 bits that may be set; 0 without XSAVE. */
+u64 cpuid_xcr0(const struct cpuid_model *model);
+
+/* Are the KVM leaves, MSRs and hypercalls there? (kvm=off takes them away.) */
+bool cpuid_has_kvm(const struct cpuid_model *model);
 
 /* One CPUID query. The dynamic bits (OSXSAVE, APIC ID and enable, XSAVE sizes) come from the arguments. */
 struct cpuid_query {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <string.h>
 
 #include "accel/soft/insn.h"
@@ -28,14 +29,19 @@ static inline struct tlb_entry *mem_tlb_entry(struct cpu *cpu, gva addr)
     return &cpu->tlb->entries[(addr >> 12) & (TLB_SIZE - 1)];
 }
 
-/* Base of the RAM mapping and of its code-page bytes: copies of the machine's, in struct soft. */
+/* Engine state of a machine: copies of the RAM mapping's addresses, and what its CPUs share. */
 struct soft {
     struct machine *machine;
     u8 *ram_host;
     u64 ram_size;
     _Atomic u8 *code_pages;
     struct block_cache *cache;
-    const struct cpuid_model *cpuid;
+    struct hostop_cache *hostops;
+    struct cpuid_model *cpuid;
+    u64 phys_mask;
+    bool page_1g;
+    pthread_mutex_t split_lock; /* held around locked accesses that host atomics cannot do */
+    bool crowded; /* more vCPUs than host CPUs: a vCPU that spins yields */
 };
 
 /* After a store of `size` bytes at `host`: drop code that was decoded from them. */
@@ -123,6 +129,12 @@ void mem_write(struct cpu *cpu, const struct insn *in, gva addr, const void *dat
 /* The same with supervisor rights whatever the CPL (descriptor tables, TSS, stacks of inner rings). */
 void mem_sys_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, unsigned size);
 void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size);
+
+/* Atomic OR of `bits` into one byte, with supervisor rights (accessed and busy bits of descriptors). */
+void mem_sys_or8(struct cpu *cpu, const struct insn *in, gva addr, u8 bits);
+
+/* Where the code at linear address `addr` lies: its offset into guest memory, or -1 and *pa when it is not RAM. */
+i64 mem_fetch(struct cpu *cpu, gva addr, gpa *pa);
 
 /* --- Effective addresses --- */
 

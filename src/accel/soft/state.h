@@ -24,6 +24,7 @@ enum gpr {
     R8, R9, R10, R11, R12, R13, R14, R15,
     GPR_ZERO, /* always 0: the base or index that an operand lacks */
     GPR_RIP,  /* RIP of the first instruction of the running block (RIP-relative operands are relative to it) */
+    GPR_BIAS, /* always 2^31: index of a RIP-relative operand whose displacement overflowed when it was placed */
     GPR_COUNT,
 };
 
@@ -145,8 +146,11 @@ struct xsave_area {
 #define MODE_FLAT BIT(7)    /* CS, DS, ES, SS have base 0 and limit 4 GiB, writable where needed (32-bit code) */
 #define MODE_STEP BIT(8)    /* one instruction a block: TF or breakpoints are live */
 
-/* MMU contexts: which TLB serves data accesses. */
-enum mmu_context { MMU_USER, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_CONTEXTS };
+/*
+ * MMU contexts: which TLB serves data accesses. MMU_CHECKED is never filled: every access takes the slow path, which
+ * looks for data breakpoints and misalignment.
+ */
+enum mmu_context { MMU_USER, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_CHECKED, MMU_CONTEXTS };
 
 #define TLB_BITS 9
 #define TLB_SIZE (1u << TLB_BITS)
@@ -169,11 +173,18 @@ struct tlb {
 #define JMP_CACHE_BITS 12
 #define JMP_CACHE_SIZE (1u << JMP_CACHE_BITS)
 
+/* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
 struct jmp_cache_entry {
     u64 rip;
+    u64 key;
     struct block *block;
-    u32 mode;
-    u32 generation;
+};
+
+/* TLB generations of recently used PCIDs, so that switching back to one finds its translations. */
+#define PCID_SLOTS 8
+struct pcid_slot {
+    u16 pcid;
+    u16 generation; /* 0: free */
 };
 
 #define MTRR_VAR_COUNT 8
@@ -203,6 +214,7 @@ struct cpu {
     u64 tlb_gen;     /* 12-bit generation, ORed into tags */
     u32 mode;        /* MODE_* */
     u32 cpl;
+    bool efer_lma; /* EFER.LMA, next to what the hot paths read */
 
     struct segment seg[SEG_COUNT];
     struct segment ldtr, tr;
@@ -228,6 +240,21 @@ struct cpu {
     int fault_depth;            /* exception being delivered, for #DF and triple fault */
     u64 icount;                 /* instructions begun, counted by block */
     sigjmp_buf landing;         /* where cpu_fault() and cpu_exit_block() go: soft.c */
+    unsigned fault_vector;      /* for the landing */
+    u32 fault_code;
+    u32 fault_previous;         /* the vector being delivered while fault_depth is set */
+    enum mmu_context context;   /* what `tlb` points at; MMU_CHECKED hides the real one: data_context */
+    enum mmu_context data_context;
+    u64 jmp_key;                /* key of valid jmp_cache entries */
+    u64 jmp_epoch;              /* bumped to forget them all */
+    u16 tlb_gen_last;           /* generations up to this one are used up */
+    unsigned pcid_next;         /* round robin */
+    struct pcid_slot pcids[PCID_SLOTS];
+    u64 jmp_pages[64];          /* hashed set of pages with jmp_cache entries */
+    _Atomic bool outside;       /* holds no pointer to a block: the cache may be reused */
+    _Atomic u32 cache_epoch;    /* of the block cache, as last seen */
+    struct block *scratch;      /* for code that is not in RAM */
+    u64 stat_blocks, stat_lookups, stat_exceptions, stat_interrupts, stat_tlb_misses;
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];

@@ -24,3 +24,9 @@ void tlb_flush(struct cpu *cpu, enum tlb_flush what, gva addr);
  * The instruction that calls it must end its block.
  */
 void cpu_mode_update(struct cpu *cpu);
+
+/* To power-on state: forget everything. */
+void tlb_reset(struct cpu *cpu);
+
+/* Forget which blocks are at which linear addresses (the block cache has dropped some). */
+void tlb_forget_blocks(struct cpu *cpu);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* What a directly entered kernel finds in memory whatever its protocol: descriptors, page tables, BIOS data. */
+#pragma once
+
+#include "base/types.h"
+#include "machine/boot_state.h"
+#include "machine/ram.h"
+
+/*
+ * Write the GDT for `mode` (FLAT32 or LONG64), for LONG64 also page tables that map the low 4 GiB to
+ * themselves, and the two words of the BIOS data area that say where base memory ends. Fills in mode, stack,
+ * cr3 and the GDT of `state`. RAM covers at least the first MiB.
+ */
+void entry_write(struct ram *ram, enum boot_mode mode, struct cpu_boot_state *state);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtqueues, split and packed: the only code that reads or writes rings (virtio 1.2, 2.7 and 2.8).
+ *
+ * A device's loop is:
+ *
+ *   while (virtq_pop(q, &chain) == VIRTQ_CHAIN) {
+ *       ... work on chain.iov: `out` parts are readable, then `in` parts are writable ...
+ *       virtq_push(q, &chain, bytes_written);
+ *   }
+ *   virtq_signal(q);
+ *
+ * A chain handed out is whole: every descriptor lies in guest RAM, the number of parts is within VIRTQ_PARTS_MAX, the
+ * chain ends, readable parts come before writable ones. Whatever the driver did wrong, the queue says VIRTQ_BROKEN once
+ * and for all until reset, and the device goes to DEVICE_NEEDS_RESET. Guest-written bytes are looked at once.
+ * All called with the device's lock held. Pointers in a chain are good until it is pushed.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/types.h"
+#include "machine/ram.h"
+
+#define VIRTQ_SIZE_MAX 1024u
+#define VIRTQ_PARTS_MAX 1026u /* a queue of descriptors, or an indirect table of as many, and a header and status */
+
+struct virtio;
+
+/* One request of the driver. */
+struct virtq_chain {
+    u16 head;             /* id to give back */
+    u16 descriptors;      /* ring slots that it takes (packed rings) */
+    unsigned out_count;   /* device-readable parts: iov[0 .. out_count) */
+    unsigned in_count;    /* device-writable parts: iov[out_count .. out_count + in_count) */
+    u64 out_size, in_size; /* bytes */
+    struct iovec *iov;    /* belongs to whoever called virtq_pop: capacity VIRTQ_PARTS_MAX, or chain_alloc'ed */
+};
+
+enum virtq_result { VIRTQ_EMPTY, VIRTQ_CHAIN, VIRTQ_BROKEN };
+
+/* Guest-visible state of a queue; plain, for save and load. */
+struct virtq_state {
+    u16 size;       /* as the driver set it */
+    bool ready;
+    gpa desc, avail, used; /* split: the three parts; packed: ring, driver and device event areas */
+    u32 pfn, align; /* legacy: page frame number and used-ring alignment */
+    u16 last_avail; /* next entry to take (packed: bit 15 is the wrap counter) */
+    u16 last_used;  /* next entry to fill (packed: likewise) */
+    u16 signalled_used; /* used index at the last interrupt decision */
+    bool signalled_valid;
+};
+
+struct virtq {
+    struct virtio *virtio;
+    unsigned index;
+    u16 size_max;
+    struct virtq_state state;
+    bool broken;
+};
+
+/* Take the next chain. chain->iov must point at room for VIRTQ_PARTS_MAX parts. */
+enum virtq_result virtq_pop(struct virtq *q, struct virtq_chain *chain);
+
+/* Undo the last virtq_pop (no resources to serve it now). */
+void virtq_unpop(struct virtq *q, const struct virtq_chain *chain);
+
+/* Give a chain back with the number of bytes written to its writable parts. Host writes to RAM are marked here. */
+void virtq_push(struct virtq *q, const struct virtq_chain *chain, u32 written);
+
+/* Interrupt the driver if it asked for it since the last time (NO_INTERRUPT, EVENT_IDX). */
+void virtq_signal(struct virtq *q);
+
+/* Ask the driver to notify, or not to bother. Enable returns true when entries came meanwhile: look again. */
+bool virtq_enable_notify(struct virtq *q);
+void virtq_disable_notify(struct virtq *q);
+
+/* The driver broke the rules: log once, mark the queue and the device. Returns VIRTQ_BROKEN. */
+enum virtq_result virtq_break(struct virtq *q, const char *what);
+
+/* Set up, check addresses (all of the rings in RAM) when the driver makes the queue ready, and reset. */
+void virtq_init(struct virtq *q, struct virtio *virtio, unsigned index, u16 size_max);
+bool virtq_start(struct virtq *q);
+void virtq_reset(struct virtq *q);

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""The end-to-end cases: one table. A row says how the machine is started and which check of checks.py looks at it."""
+
+import dataclasses
+
+import checks
+
+ALL_OFF = ",pit=off,pic=off,rtc=off"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str  # group/what
+    check: callable
+    machine: str = ""  # after "-M microvm"
+    smp: int = 1
+    mem: int = 512  # MiB
+    append: str = ""
+    args: tuple = ()
+    cpus: int = 0  # what the guest should find; 0: smp
+    serial: bool = True  # a console on COM1; without one the guest answers through isa-debug-exit
+    stderr: str = ""  # for bad options: what the message holds
+
+
+def boots():
+    """The guest checks itself and powers off."""
+    rows = [Case(f"boot/smp{n}", checks.selfcheck, smp=n) for n in (1, 2, 4)]
+    rows += [Case(f"boot/mem{m}m", checks.selfcheck, mem=m)
+             for m in (128, 256, 1024, 2048, 3072, 3584, 4096, 6144)]
+    rows += [Case(f"boot/acpi-{a}", checks.selfcheck, machine=f",acpi={a}") for a in ("auto", "on")]
+    rows += [
+        # Without ACPI the cloud kernel finds no second CPU: it is built without MP tables.
+        Case("boot/acpi-off", checks.selfcheck, machine=",acpi=off", append="reboot=t"),
+        Case("boot/acpi-off-smp2", checks.selfcheck, machine=",acpi=off", append="reboot=t", smp=2, cpus=1),
+        Case("boot/ioapic2-off", checks.selfcheck, machine=",ioapic2=off", smp=2),
+        Case("boot/nox2apic", checks.selfcheck, append="nox2apic", smp=2),
+        Case("boot/noxsave", checks.selfcheck, append="noxsave"),
+        Case("boot/nopti-nokaslr", checks.selfcheck, append="nopti nokaslr mitigations=off"),
+        Case("boot/pti", checks.selfcheck, append="pti=on"),
+        Case("boot/vmlinux", checks.selfcheck_vmlinux),
+        Case("boot/earlyprintk", checks.earlyprintk, append="earlyprintk=ttyS0"),
+    ]
+    return rows
+
+
+def legacy_off():
+    """Each of the legacy devices missing, and all of them."""
+    rows = [Case(f"legacy/{d}-off", checks.selfcheck, machine=f",{d}=off", smp=2)
+            for d in ("pit", "pic", "rtc")]
+    rows += [
+        Case("legacy/serial-off", checks.selfcheck, machine=",isa-serial=off", smp=2, serial=False),
+        Case("legacy/no-serial-backend", checks.selfcheck, smp=2, serial=False, args=("-serial", "none")),
+        Case("legacy/pit-pic-rtc-off", checks.selfcheck, machine=ALL_OFF, smp=2),
+        Case("legacy/all-off", checks.selfcheck, machine=f"{ALL_OFF},isa-serial=off,x-option-roms=off", smp=2,
+             serial=False),
+        Case("legacy/acpi-off-rtc-off", checks.selfcheck, machine=",acpi=off,rtc=off", append="reboot=t"),
+        Case("legacy/acpi-off-serial-off", checks.selfcheck, machine=",acpi=off,isa-serial=off", serial=False),
+        # Neither ACPI nor MP tables nor a PIC: the cloud kernel has no interrupts, but comes as far as its init.
+        Case("legacy/acpi-off-pic-off", checks.reaches_init, machine=",acpi=off,pic=off", append="earlyprintk=ttyS0"),
+    ]
+    return rows
+
+
+def console():
+    return [
+        Case("console/session", checks.session),
+        Case("console/smp2-session", checks.session, smp=2),
+        Case("console/quit-key", checks.quit_key, append="run=idle"),
+        Case("console/control-c-reaches-guest", checks.control_c),
+        Case("console/much-output", checks.much_output),
+        Case("console/much-input", checks.much_input),
+        Case("console/stdin-closed", checks.stdin_closed),
+    ]
+
+
+def ends():
+    """How machines end, and the exit status."""
+    return [
+        Case("end/poweroff", checks.ends_with_0, append="run=off"),
+        Case("end/poweroff-acpi-off-stays", checks.acpi_off_poweroff, machine=",acpi=off", append="run=off end=off"),
+        Case("end/reboot-no-reboot", checks.ends_with_0, append="run=off end=reboot"),
+        Case("end/reboot-t-no-reboot", checks.ends_with_0, append="run=off end=reboot reboot=t"),
+        Case("end/acpi-off-reboot-no-reboot", checks.ends_with_0, machine=",acpi=off",
+             append="run=off end=reboot"),
+        Case("end/reboot-boots-again", checks.boots_again, append="run=off end=reboot"),
+        Case("end/reboot-t-boots-again", checks.boots_again, append="run=off end=reboot reboot=t", smp=2),
+        Case("end/panic-no-reboot", checks.panic_ends, append="run=panic panic=-1"),
+        Case("end/panic-stays", checks.panic_stays, append="run=panic"),
+        Case("end/debug-exit", checks.debug_exit, append="run=off end=port"),
+        Case("end/no-shutdown", checks.no_shutdown, append="run=off", args=("-no-shutdown",)),
+        Case("end/sigterm", checks.sigterm, append="run=idle"),
+        Case("end/sigint", checks.sigint, append="run=idle"),
+        Case("end/sighup", checks.sighup, append="run=idle", smp=2),
+    ]
+
+
+def bad_options():
+    """Status 1, and a sentence that names what is wrong."""
+    def row(name, stderr, *args):
+        return Case(f"option/{name}", checks.refused, args=args, stderr=stderr)
+    return [
+        row("unknown", "-nosuch: invalid option", "-nosuch"),
+        row("needs-value", "-m: requires an argument", "-m"),
+        row("machine", "unsupported machine type", "-M", "nosuch"),
+        row("machine-property", "Property 'microvm-machine.foo' not found", "-M", "microvm,foo=bar"),
+        row("machine-value", "Parameter 'pit' does not accept value 'maybe'", "-M", "microvm,pit=maybe"),
+        row("machine-bool", "Parameter 'isa-serial' expects 'on' or 'off'", "-M", "microvm,isa-serial=maybe"),
+        row("memory", "Parameter 'size' expects a non-negative number", "-M", "microvm", "-m", "abc"),
+        row("kernel-missing", "/nonexistent", "-M", "microvm", "-kernel", "/nonexistent"),
+        row("append-without-kernel", "-append only allowed with -kernel option", "-M", "microvm", "-append", "x"),
+        row("serial", "'nosuch' is not a valid char driver", "-M", "microvm", "-serial", "nosuch"),
+        row("device", "'nosuch' is not a valid device model name", "-M", "microvm", "-device", "nosuch"),
+        row("smp", "Invalid CPU topology", "-M", "microvm", "-smp", "2,maxcpus=1"),
+        row("accel", "invalid accelerator nosuch", "-M", "microvm", "-accel", "nosuch"),
+        row("cpu", "unable to find CPU model 'nosuch'", "-M", "microvm", "-cpu", "nosuch"),
+        row("two-stdio", "cannot use stdio by multiple character devices", "-M", "microvm", "-nodefaults",
+            "-nographic", "-serial", "stdio", "-serial", "stdio"),
+    ]
+
+
+def messages():
+    """What the guest kernel complains about, against what it says on QEMU."""
+    return [
+        Case("dmesg/default", checks.dmesg_like_reference),
+        Case("dmesg/smp2", checks.dmesg_like_reference, smp=2),
+        Case("dmesg/acpi-off", checks.dmesg_like_reference, machine=",acpi=off", append="reboot=t"),
+        Case("dmesg/rtc-off", checks.dmesg_like_reference, machine=",rtc=off"),
+        Case("dmesg/mem4g", checks.dmesg_like_reference, mem=4096),
+    ]
+
+
+CASES = boots() + legacy_off() + console() + ends() + bad_options() + messages()
