@@ -117,7 +117,7 @@ static bool key_convert(const struct key *key, const char *value, union key_valu
 
 bool key_check(const struct key *key, const char *value, struct error *err)
 {
-    union key_value v;
+    union key_value v = { .word = 0 };
 
     return key_convert(key, value, &v, err);
 }
@@ -125,7 +125,7 @@ bool key_check(const struct key *key, const char *value, struct error *err)
 static bool key_store(struct cli *cli, const struct key *key, void *object, const char *value,
                       struct error *err)
 {
-    union key_value v;
+    union key_value v = { .word = 0 };
     void *member;
 
     if (!key_convert(key, value, &v, err))

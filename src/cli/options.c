@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of all options, and the parser that goes by it. The help, the manual page and the
- * completion are made from the same table (help.c).
+ * completion are made from the same table (help.c, man.c, completion.c).
  */
 #include "cli/options.h"
 
@@ -136,9 +136,9 @@ const struct option cli_options[] = {
     { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error",
       STRING(log_path) },
 
-    { "h", "help", NULL, SECTION_HELP, "print this list and end", .parse = cli_parse_help },
+    { "h", "help", NULL, SECTION_HELP, "print this list and end", .parse = help_show },
     { "version", NULL, NULL, SECTION_HELP, "print the version and end",
-      .parse = cli_parse_version },
+      .parse = help_show_version },
 
     { "no-user-config", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "no-hpet", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },

@@ -36,5 +36,5 @@ enum cli_result cli_parse(int argc, char **argv, const struct cli_hooks *hooks,
                           struct config *config, struct error *err);
 
 /* Made of the same tables: the manual page, and the completion for bash. */
-void cli_print_man(FILE *out);
-void cli_print_completion(FILE *out);
+void man_print(FILE *out);
+void completion_print(FILE *out);

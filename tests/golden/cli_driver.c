@@ -47,9 +47,9 @@ static int driver_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc == 2 && !strcmp(argv[1], "--man"))
-        cli_print_man(stdout);
+        man_print(stdout);
     else if (argc == 2 && !strcmp(argv[1], "--completion"))
-        cli_print_completion(stdout);
+        completion_print(stdout);
     else
         return driver_parse(argc, argv);
     return 0;
