@@ -484,6 +484,12 @@ static void generate_insn_legacy(struct generator *g)
     memmove(g->c->code + at + 1, g->c->code + at, g->c->size - at);
     g->c->code[at] = (u8)(0x40 | g->rex_w << 3 | g->rex);
     g->c->size++;
+    if (random_below(g->seed, 16))
+        return;
+    /* A REX that does not stand right before the opcode is ignored. */
+    memmove(g->c->code + at + 1, g->c->code + at, g->c->size - at);
+    g->c->code[at] = (u8)(0x40 | random_below(g->seed, 16));
+    g->c->size++;
 }
 
 static void generate_insn(struct insn_case *c, struct case_state *s, unsigned row, bool first, u64 *seed)

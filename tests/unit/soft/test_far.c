@@ -143,11 +143,11 @@ static void direct_transfer_faults(void **state)
         { 0, 3, TARGET, VEC_GP, 0 },
         { 0, GDT_BYTES, TARGET, VEC_GP, GDT_BYTES },
         { 0, SEL_DATA0, TARGET, VEC_GP, SEL_DATA0 },
-        { 3, SEL_CODE0, TARGET, VEC_GP, SEL_CODE0 },       /* DPL is not CPL */
+        { 3, SEL_CODE0, TARGET, VEC_GP, SEL_CODE0 }, /* DPL is not CPL */
         { 0, SEL_CODE3, TARGET, VEC_GP, SEL_CODE3 & ~3u },
-        { 0, SEL_CODE0 | 3, TARGET, VEC_GP, SEL_CODE0 },   /* RPL above CPL */
+        { 0, SEL_CODE0 | 3, TARGET, VEC_GP, SEL_CODE0 }, /* RPL above CPL */
         { 0, SEL_CODE_NP, TARGET, VEC_NP, SEL_CODE_NP },
-        { 0, SEL_SMALL, 0x1000, VEC_GP, 0 },               /* beyond the segment */
+        { 0, SEL_SMALL, 0x1000, VEC_GP, 0 }, /* beyond the segment */
         { 0, SEL_SMALL, 0xFFF, SYS_OK, 0 },
         { 0, SEL_LDT, TARGET, VEC_GP, SEL_LDT },
         { 0, SEL_TASKGATE, TARGET, SYS_ERROR, 0 },
@@ -455,7 +455,7 @@ static void return_faults(void **state)
         { 0, 0, TARGET, VEC_GP, 0 },
         { 0, GDT_BYTES, TARGET, VEC_GP, GDT_BYTES },
         { 0, SEL_DATA0, TARGET, VEC_GP, SEL_DATA0 },
-        { 3, SEL_CODE0, TARGET, VEC_GP, SEL_CODE0 }, /* to an inner level */
+        { 3, SEL_CODE0, TARGET, VEC_GP, SEL_CODE0 },     /* to an inner level */
         { 0, SEL_CODE0 | 3, TARGET, VEC_GP, SEL_CODE0 }, /* RPL is not DPL */
         { 0, SEL_CODE_NP, TARGET, VEC_NP, SEL_CODE_NP },
         { 0, SEL_SMALL, TARGET, VEC_GP, 0 },
@@ -522,7 +522,8 @@ static void iret_to_the_same_level(void **state)
     struct sys *s = *state;
 
     sys_protected(s, 0);
-    push_iret(s, 4, 0, 0, FLAG_IF | FLAG_ZF | FLAG_RF | FLAG_AC | FLAG_ID | FLAG_VIF, SEL_CODE0, TARGET);
+    push_iret(s, 4, 0, 0, FLAG_IF | FLAG_ZF | FLAG_RF | FLAG_AC | FLAG_ID | FLAG_VIF, SEL_CODE0,
+              TARGET);
     assert_int_equal(sys_run(s, x_iret, sys_reg(4, 0, 0)), SYS_OK);
     assert_int_equal(s->cpu->gpr[RSP], AT_STACK0 - 8);
     assert_int_equal(s->cpu->rip, TARGET);
@@ -651,9 +652,9 @@ static void long_iret_faults(void **state)
         u32 code;
     } cases[] = {
         { SEL_DATA3, SEL_CODE3_64, UINT64_C(1) << 47, VEC_GP, 0 },
-        { 3, SEL_CODE3_64, TARGET, VEC_GP, 0 },       /* null SS at level 3 */
-        { 0, SEL_CODE0, TARGET, VEC_GP, 0 },          /* null SS for 32-bit code */
-        { 1, SEL_CODE0_64, TARGET, VEC_GP, 0 },       /* RPL of a null SS */
+        { 3, SEL_CODE3_64, TARGET, VEC_GP, 0 }, /* null SS at level 3 */
+        { 0, SEL_CODE0, TARGET, VEC_GP, 0 },    /* null SS for 32-bit code */
+        { 1, SEL_CODE0_64, TARGET, VEC_GP, 0 }, /* RPL of a null SS */
         { SEL_DATA0, SEL_CODE_LD, TARGET, VEC_GP, SEL_CODE_LD },
         { SEL_DATA3, SEL_CODE3, UINT64_C(1) << 32, VEC_GP, 0 },
     };
@@ -686,7 +687,8 @@ static void iret_back_from_compatibility_mode_event(void **state)
     struct sys *s = *state;
 
     sys_compat(s, 3);
-    push_iret(s, 4, 0, 0, FLAG_CF, SEL_CODE3, TARGET); /* same level: no stack taken in 32-bit code */
+    push_iret(s, 4, 0, 0, FLAG_CF, SEL_CODE3,
+              TARGET); /* same level: no stack taken in 32-bit code */
     assert_int_equal(sys_run(s, x_iret, sys_reg(4, 0, 0)), SYS_OK);
     assert_int_equal(s->cpu->gpr[RSP], AT_STACK3 - 8);
 }
