@@ -114,6 +114,7 @@ void engine_init(unsigned translate)
     engine_cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     engine_cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
     engine_cpu->msr.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
+    engine_cpu->idtr = (struct table_reg){ 0, 0 };
     engine_cpu->cr3 = ENGINE_TABLES;
     tlb_flush(engine_cpu, TLB_FLUSH_ALL, 0);
 }
