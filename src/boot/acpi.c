@@ -82,7 +82,7 @@
 #define AML_ROOT                 0x5Cu
 #define AML_NULL_NAME            0x00u
 #define AML_SLEEP_TYPE_S5        5u
-#define ACPI_STA_ENABLED         0x0Bu /* 6.3.7: present, enabled, functioning; not shown in the UI */
+#define ACPI_STA_ENABLED         0x0Bu /* 6.3.7: present, enabled, functioning, not shown */
 #define ACPI_STA_SHOWN           0x0Fu
 
 #define ACPI_FW_CFG_SIZE         0x0Cu

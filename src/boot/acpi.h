@@ -3,8 +3,8 @@
  * The ACPI tables: RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT (ACPI 6.4, chapter 5).
  *
  * The bytes are those of QEMU's microvm, which guests have been tested against. Tables are built
- * with offsets in place of addresses and without checksums: a direct boot links them to their place with
- * acpi_link; firmware gets them unlinked, and does the same by a loader script.
+ * with offsets in place of addresses and without checksums: a direct boot links them to their
+ * place with acpi_link; firmware gets them unlinked, and does the same by a loader script.
  */
 #pragma once
 

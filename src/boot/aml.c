@@ -191,8 +191,8 @@ size_t aml_open_device(struct aml *aml, const char *name)
 }
 
 /*
- * 20.2.4: the length counts its own bytes. One byte holds 6 bits; else the first byte holds the number of
- * the bytes that follow (bits 7-6) and the lowest 4 bits, and the others 8 bits each.
+ * 20.2.4: the length counts its own bytes. One byte holds 6 bits; else the first byte holds the
+ * number of the bytes that follow (bits 7-6) and the lowest 4 bits, and the others 8 bits each.
  */
 void aml_close(struct aml *aml, size_t start)
 {

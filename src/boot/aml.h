@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A writer of ACPI Machine Language: the encodings that the DSDT needs (ACPI 6.4, chapters 6 and 20).
+ * A writer of ACPI Machine Language: the encodings that the DSDT needs (ACPI 6.4, chapters 6 and
+ * 20).
  *
- * Objects with a package length are opened, filled and closed; the length is inserted when they close.
- * Running out of space sets `overflow`, which the caller checks once at the end.
+ * Objects with a package length are opened, filled and closed; the length is inserted when they
+ * close. Running out of space sets `overflow`, which the caller checks once at the end.
  */
 #pragma once
 

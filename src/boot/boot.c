@@ -84,8 +84,8 @@ bool boot_has_virtio_cmdline(const u8 *data, u64 size)
 }
 
 /*
- * Look for what acpi=auto depends on, the first time. The segments of the kernel are in `image`, at their file
- * offsets when `at_offset`, else at their physical addresses.
+ * Look for what acpi=auto depends on, the first time. The segments of the kernel are in `image`,
+ * at their file offsets when `at_offset`, else at their physical addresses.
  */
 static void boot_search_kernel(struct boot_plan *plan, const struct elf *elf, const u8 *image,
                                bool at_offset)
@@ -105,8 +105,8 @@ static void boot_search_kernel(struct boot_plan *plan, const struct elf *elf, co
 }
 
 /*
- * A kernel that can be told about virtio devices on its command line was configured for machines like this
- * one and needs no ACPI; any other would not find them without.
+ * A kernel that can be told about virtio devices on its command line was configured for machines
+ * like this one and needs no ACPI; any other would not find them without.
  */
 static bool boot_choose_acpi(const struct boot_plan *plan)
 {
@@ -218,8 +218,8 @@ static bool boot_place_unpacked(struct boot_plan *plan, const struct unpack *unp
 }
 
 /*
- * kernel-decompress=off says who unpacks the kernel that runs, not whether acpi=auto may look into it. What
- * was unpacked for the look is given back.
+ * kernel-decompress=off says who unpacks the kernel that runs, not whether acpi=auto may look into
+ * it. What was unpacked for the look is given back.
  */
 static bool boot_peek(struct boot_plan *plan, const struct unpack *unpack, struct error *err)
 {
@@ -299,7 +299,10 @@ static bool boot_place_initrd(struct boot_plan *plan, struct error *err)
 
 /* --- Tables --- */
 
-/* Highest transport first, the order in which QEMU's microvm lists them: the first -device is there. */
+/*
+ * Highest transport first, the order in which QEMU's microvm lists them: the first -device is
+ * there.
+ */
 static int boot_compare_slots(const void *a, const void *b)
 {
     const struct boot_slot *left = a, *right = b;

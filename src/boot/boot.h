@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct boot: from -kernel, -initrd and -append to a CPU at the kernel's first instruction, without firmware.
+ * Direct boot: from -kernel, -initrd and -append to a CPU at the kernel's first instruction,
+ * without firmware.
  *
- * The caller's steps: map RAM; boot_plan_new, which opens and checks the files, puts the kernel into RAM
- * and decides about ACPI; build the devices accordingly; boot_plan_describe with what was built; then
- * boot_load as the machine's boot function, at each reset. All on the main thread with no CPU running.
+ * The caller's steps: map RAM; boot_plan_new, which opens and checks the files, puts the kernel
+ * into RAM and decides about ACPI; build the devices accordingly; boot_plan_describe with what was
+ * built; then boot_load as the machine's boot function, at each reset. All on the main thread with
+ * no CPU running.
  */
 #pragma once
 
@@ -50,8 +52,8 @@ struct boot_machine {
 };
 
 /*
- * Open and check the files, put the kernel into `ram`, decide about ACPI. NULL and `err`, a sentence that
- * begins with the option at fault, when the guest cannot be started.
+ * Open and check the files, put the kernel into `ram`, decide about ACPI. NULL and `err`, a
+ * sentence that begins with the option at fault, when the guest cannot be started.
  */
 struct boot_plan *boot_plan_new(const struct boot_options *options, struct ram *ram,
                                 struct error *err);
@@ -59,7 +61,9 @@ struct boot_plan *boot_plan_new(const struct boot_options *options, struct ram *
 /* Whether the machine is to have ACPI. */
 bool boot_plan_acpi(const struct boot_plan *plan);
 
-/* Build tables and command line. False and `err` when the command line is too long for the kernel. */
+/*
+ * Build tables and command line. False and `err` when the command line is too long for the kernel.
+ */
 bool boot_plan_describe(struct boot_plan *plan, const struct boot_machine *machine,
                         struct error *err) __attribute__((warn_unused_result));
 
@@ -74,7 +78,7 @@ bool boot_load(struct machine *machine, void *plan, struct cpu_boot_state *state
 void boot_plan_free(struct boot_plan *plan);
 
 /*
- * Does the kernel image [data, data + size), uncompressed, know the parameter virtio_mmio.device? It is there
- * when CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is set and the driver is built in.
+ * Does the kernel image [data, data + size), uncompressed, know the parameter virtio_mmio.device?
+ * It is there when CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is set and the driver is built in.
  */
 bool boot_has_virtio_cmdline(const u8 *data, u64 size);

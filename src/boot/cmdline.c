@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel command line. The parameter's form: Linux, drivers/virtio/virtio_mmio.c, its own help text. */
+/*
+ * The kernel command line. The parameter's form: Linux, drivers/virtio/virtio_mmio.c, its own help
+ * text.
+ */
 #include "boot/cmdline.h"
 
 #include <inttypes.h>

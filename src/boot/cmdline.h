@@ -11,7 +11,7 @@ struct boot_slot {
 };
 
 /*
- * `append` (NULL: none) followed by " virtio_mmio.device=512@0x<base>:<gsi>" for each slot, in the order
- * given. The caller frees the string.
+ * `append` (NULL: none) followed by " virtio_mmio.device=512@0x<base>:<gsi>" for each slot, in the
+ * order given. The caller frees the string.
  */
 char *cmdline_new(const char *append, const struct boot_slot *slots, unsigned slot_count);

@@ -2,8 +2,8 @@
 /*
  * Decompression of a bzImage's payload by the formats that a kernel can be built with.
  *
- * Linux, Documentation/x86/boot.rst (payload_offset) names the magic numbers; all formats but gzip have
- * the unpacked size appended as a little-endian u32, and gzip ends in it anyway (RFC 1952).
+ * Linux, Documentation/x86/boot.rst (payload_offset) names the magic numbers; all formats but gzip
+ * have the unpacked size appended as a little-endian u32, and gzip ends in it anyway (RFC 1952).
  */
 #include "boot/decompress.h"
 
@@ -20,7 +20,10 @@
 
 #define PAYLOAD_TAIL_SIZE       4u
 
-/* The legacy frame of lz4 -l: a magic number, then blocks, each after its size (lz4_Frame_format.md). */
+/*
+ * The legacy frame of lz4 -l: a magic number, then blocks, each after its size
+ * (lz4_Frame_format.md).
+ */
 #define PAYLOAD_LZ4_MAGIC       0x184C2102u
 #define PAYLOAD_LZ4_BLOCK_SIZE  MIB(8) /* unpacked */
 
@@ -205,7 +208,10 @@ static bool payload_copy(const struct payload *payload, struct payload_out *out,
     return true;
 }
 
-/* By the first bytes. LZMA has no magic number: properties lc=3 lp=0 pb=2, and a dictionary of whole KiB. */
+/*
+ * By the first bytes. LZMA has no magic number: properties lc=3 lp=0 pb=2, and a dictionary of
+ * whole KiB.
+ */
 static const struct payload_kind {
     enum payload_format format;
     const char *name;

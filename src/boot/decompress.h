@@ -2,8 +2,8 @@
 /*
  * Decompression of a bzImage's payload.
  *
- * Input is untrusted; output never passes its buffer. bzip2 and LZO payloads are left to the kernel's own
- * decompressor.
+ * Input is untrusted; output never passes its buffer. bzip2 and LZO payloads are left to the
+ * kernel's own decompressor.
  */
 #pragma once
 
@@ -29,7 +29,10 @@ struct payload {
     u64 unpacked_size; /* as the payload claims: untrusted */
 };
 
-/* Find out what the payload [data, data + size) of a kernel is; tells PAYLOAD_UNKNOWN for anything else. */
+/*
+ * Find out what the payload [data, data + size) of a kernel is; tells PAYLOAD_UNKNOWN for anything
+ * else.
+ */
 void payload_init(struct payload *payload, const u8 *data, u64 size);
 
 /* "LZ4" and so on. */
@@ -39,9 +42,9 @@ const char *payload_name(enum payload_format format);
 bool payload_supported(enum payload_format format);
 
 /*
- * Unpack into `out`. `*size` gets the bytes written, `*whole` whether that is all: unpacking stops when
- * `capacity` is reached, which makes the beginning of a payload readable too. False and `err` when the
- * data is corrupt before that.
+ * Unpack into `out`. `*size` gets the bytes written, `*whole` whether that is all: unpacking stops
+ * when `capacity` is reached, which makes the beginning of a payload readable too. False and `err`
+ * when the data is corrupt before that.
  */
 bool payload_unpack(const struct payload *payload, u8 *out, u64 capacity, u64 *size, bool *whole,
                     struct error *err) __attribute__((warn_unused_result));

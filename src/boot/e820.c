@@ -18,8 +18,8 @@ static void e820_add(struct e820_map *map, gpa base, gpa end, u32 type)
 }
 
 /*
- * 0xA0000-0xDFFFF is RAM on this machine, but kernels expect a VGA window and option ROMs there and probe
- * for both: it is left out, as firmware leaves it out.
+ * 0xA0000-0xDFFFF is RAM on this machine, but kernels expect a VGA window and option ROMs there
+ * and probe for both: it is left out, as firmware leaves it out.
  */
 void e820_build(struct e820_map *map, u64 below_4g, u64 above_4g, bool acpi)
 {

@@ -22,7 +22,7 @@ struct e820_map {
 };
 
 /*
- * The map of a machine with RAM in [0, below_4g) and, from 4 GiB, `above_4g` more bytes. below_4g is more
- * than 1 MiB. With `acpi` the tables' place is of type ACPI instead of reserved.
+ * The map of a machine with RAM in [0, below_4g) and, from 4 GiB, `above_4g` more bytes. below_4g
+ * is more than 1 MiB. With `acpi` the tables' place is of type ACPI instead of reserved.
  */
 void e820_build(struct e820_map *map, u64 below_4g, u64 above_4g, bool acpi);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF executables, as kernels are: the segments to load, and notes (ELF gABI; all fields untrusted).
+ * ELF executables, as kernels are: the segments to load, and notes (ELF gABI; all fields
+ * untrusted).
  *
  * elf_parse copies what it checks, so that a file which changes underneath does no harm.
  */
@@ -36,9 +37,9 @@ struct elf {
 };
 
 /*
- * Parse the headers in [data, data + available) of a file of `size` bytes. Checks that segments and notes
- * lie in the file, and that segments neither wrap nor overlap. False and `err` (without a prefix)
- * when the file is not an x86 executable that can be loaded.
+ * Parse the headers in [data, data + available) of a file of `size` bytes. Checks that segments
+ * and notes lie in the file, and that segments neither wrap nor overlap. False and `err` (without
+ * a prefix) when the file is not an x86 executable that can be loaded.
  */
 bool elf_parse(struct elf *elf, const u8 *data, u64 available, u64 size, struct error *err)
     __attribute__((warn_unused_result));
@@ -50,8 +51,9 @@ gpa elf_end(const struct elf *elf);
 bool elf_contains(const struct elf *elf, gpa addr);
 
 /*
- * Find the note of `name` and `type` in the file [data, data + size) that elf_parse saw. Up to `capacity`
- * bytes of its descriptor are copied; returns the descriptor's whole size, or -1 when there is no such note.
+ * Find the note of `name` and `type` in the file [data, data + size) that elf_parse saw. Up to
+ * `capacity` bytes of its descriptor are copied; returns the descriptor's whole size, or -1 when
+ * there is no such note.
  */
 i64 elf_find_note(const struct elf *elf, const u8 *data, u64 size, const char *name, u32 type,
                   void *descriptor, u64 capacity);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptors, page tables and BIOS data for a direct entry. Formats: SDM vol. 3A, 3.4.5 and 4.5. */
+/*
+ * Descriptors, page tables and what is left of a BIOS for a direct entry. Formats: SDM vol. 3A,
+ * 3.4.5 and 4.5.
+ */
 #include "boot/entry.h"
 
 #include <assert.h>
@@ -29,11 +32,35 @@
 #define ENTRY_IDENTITY_GIB     4u
 #define ENTRY_TABLES_END       (MAP_BOOT_PAGE_TABLES + (2 + ENTRY_IDENTITY_GIB) * ENTRY_TABLE_SIZE)
 
-/* BIOS data area: segment of the EBDA, and KiB of base memory below it. Kernels look for the MP table there. */
+/*
+ * BIOS data area: segment of the EBDA, and KiB of base memory below it. Kernels look for the MP
+ * table there.
+ */
 #define ENTRY_BDA_EBDA_SEGMENT 0x40Eu
 #define ENTRY_BDA_BASE_MEMORY  0x413u
 
 static_assert(ENTRY_TABLES_END <= 0xF000, "page tables end where map.h says");
+
+/*
+ * A kernel that has no better way to reboot goes back to real mode and jumps to where the BIOS
+ * begins, 0xFFFF0; Linux does so by default with hardware-reduced ACPI. Without a BIOS there is
+ * this code instead: it makes the interrupt table empty and takes an exception, which shuts the
+ * processor down, and that resets the machine (SDM vol. 3A, 6.15, "double fault").
+ */
+#define ENTRY_RESTART 0xFFFE0u
+
+/* clang-format off */
+static const u8 entry_restart[] = {
+    0x2E, 0x0F, 0x01, 0x1E, 0xE8, 0xFF, /* FFE0: lidt cs:[0xFFE8] */
+    0xCC,                               /* FFE6: int3 */
+    0xF4,                               /* FFE7: hlt, not reached */
+    0, 0, 0, 0, 0, 0,                   /* FFE8: limit 0, base 0 */
+    0, 0,
+    0xEA, 0xE0, 0xFF, 0x00, 0xF0,       /* FFF0: jmp 0xF000:0xFFE0 */
+};
+/* clang-format on */
+
+static_assert(ENTRY_RESTART + sizeof(entry_restart) <= 0x100000, "ends below 1 MiB");
 
 /* Writes here are to RAM that the machine guarantees. */
 static void entry_put(struct ram *ram, gpa addr, const void *data, u64 size)
@@ -93,4 +120,5 @@ void entry_write(struct ram *ram, enum boot_mode mode, struct cpu_boot_state *st
     entry_put(ram, ENTRY_BDA_EBDA_SEGMENT, word, sizeof(word));
     store_le16(word, MAP_EBDA >> 10);
     entry_put(ram, ENTRY_BDA_BASE_MEMORY, word, sizeof(word));
+    entry_put(ram, ENTRY_RESTART, entry_restart, sizeof(entry_restart));
 }

@@ -2,9 +2,9 @@
 /*
  * The files of a boot: opened once, mapped read-only, and kept for the reloads at each reset.
  *
- * Everything in a file is untrusted, and the user may overwrite it while the machine runs: each load reads
- * and checks again, and copies what it checks before it uses it. A file that is cut short while it is being
- * read ends the process (SIGBUS), as with any mapped file.
+ * Everything in a file is untrusted, and the user may overwrite it while the machine runs: each
+ * load reads and checks again, and copies what it checks before it uses it. A file that is cut
+ * short while it is being read ends the process (SIGBUS), as with any mapped file.
  */
 #pragma once
 
@@ -22,8 +22,8 @@ struct image {
 };
 
 /*
- * Map the file `path` that was given to `option` ("-kernel"). False and `err`, which begins with both,
- * when it cannot be read, is not a regular file, or is empty.
+ * Map the file `path` that was given to `option` ("-kernel"). False and `err`, which begins with
+ * both, when it cannot be read, is not a regular file, or is empty.
  */
 bool image_open(struct image *image, const char *option, const char *path, struct error *err)
     __attribute__((warn_unused_result));
@@ -34,6 +34,9 @@ void image_relax(const struct image *image);
 /* Unmap. Accepts an image of zeros. */
 void image_close(struct image *image);
 
-/* What the bytes are. False and `err` (without a prefix) when they are no kernel that can be started. */
+/*
+ * What the bytes are. False and `err` (without a prefix) when they are no kernel that can be
+ * started.
+ */
 bool image_classify(const u8 *data, u64 size, enum image_kind *kind, struct error *err)
     __attribute__((warn_unused_result));

@@ -44,11 +44,11 @@ enum linux_params_field {
 
 #define LINUX_E820_ENTRY_SIZE     20u
 
-#define LINUX_LOADED_HIGH         BIT(0) /* loadflags: the protected-mode part goes to 1 MiB or above */
+#define LINUX_LOADED_HIGH         BIT(0) /* loadflags: protected-mode part at or above 1 MiB */
 #define LINUX_KASLR_FLAG          BIT(1) /* loadflags: set by the decompressor for the kernel */
 #define LINUX_KERNEL_64           BIT(0) /* xloadflags: has the entry point at 0x200 */
-#define LINUX_ABOVE_4G            BIT(1) /* xloadflags: takes kernel, initrd and zero page anywhere */
-#define LINUX_LOADER_UNKNOWN      0xFFu /* type_of_loader: no number assigned */
+#define LINUX_ABOVE_4G            BIT(1) /* xloadflags: initrd and all else anywhere */
+#define LINUX_LOADER_UNKNOWN      0xFFu  /* type_of_loader: no number assigned */
 
 /* Versions that brought the fields used here. */
 #define LINUX_2_02                0x0202u
@@ -62,7 +62,7 @@ enum linux_params_field {
 /* What applied before a field told it. */
 #define LINUX_INITRD_ADDR_MAX_OLD 0x37FFFFFFu
 #define LINUX_CMDLINE_SIZE_OLD    255u
-#define LINUX_UNPACK_RATIO_OLD    8u /* memory to file, generously: kernels before 2.10 do not tell */
+#define LINUX_UNPACK_RATIO_OLD    8u /* memory to file, generously: not told before 2.10 */
 
 static u32 linux_field32(const u8 *data, u16 version, u16 since, unsigned offset, u32 before)
 {
@@ -102,7 +102,10 @@ static bool linux_parse_payload(struct linux_header *header, const u8 *data, str
     return true;
 }
 
-/* A relocatable kernel prefers pref_address, and anything else would only make it move there itself. */
+/*
+ * A relocatable kernel prefers pref_address, and anything else would only make it move there
+ * itself.
+ */
 static bool linux_parse_place(struct linux_header *header, const u8 *data, struct error *err)
 {
     bool told = header->version >= LINUX_2_10;
@@ -164,8 +167,8 @@ static void linux_build_e820(u8 *page, const struct e820_map *map)
 }
 
 /*
- * All but the header is zero, in particular the sentinel at 0x1EF, which tells the kernel that this was
- * done right. The header's length is in the jump over it.
+ * All but the header is zero, in particular the sentinel at 0x1EF, which tells the kernel that
+ * this was done right. The header's length is in the jump over it.
  */
 void linux_build_params(u8 page[LINUX_PARAMS_SIZE], const u8 *data,
                         const struct linux_params *params)

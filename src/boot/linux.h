@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Linux x86 boot protocol: the setup header of a bzImage, and the zero page that the kernel is given
- * (Linux, Documentation/x86/boot.rst and zero-page.rst).
+ * The Linux x86 boot protocol: the setup header of a bzImage, and the zero page that the kernel is
+ * given (Linux, Documentation/x86/boot.rst and zero-page.rst).
  */
 #pragma once
 
@@ -14,7 +14,10 @@
 /* Offset of the 64-bit entry point in the protected-mode part. */
 #define LINUX_ENTRY64_OFFSET 0x200u
 
-/* The setup header of a file, checked; fields that its version does not have hold what applied then. */
+/*
+ * The setup header of a file, checked; fields that its version does not have hold what applied
+ * then.
+ */
 struct linux_header {
     u16 version;
     bool entry_64;       /* has the 64-bit entry point */

@@ -92,7 +92,9 @@ static void mptable_add_ioapic(struct mptable *table, u8 id)
     store_le32(p + 4, MAP_IOAPIC);
 }
 
-/* 4.3.4 and 4.3.5: flags 0 mean polarity and trigger mode as the bus has them: ISA, high and edge. */
+/*
+ * 4.3.4 and 4.3.5: flags 0 mean polarity and trigger mode as the bus has them: ISA, high and edge.
+ */
 static void mptable_add_interrupt(struct mptable *table, u8 type, u8 kind, u8 irq, u8 apic, u8 pin)
 {
     u8 *p = mptable_add(table, type, MPTABLE_ENTRY_SIZE);
@@ -123,7 +125,10 @@ static bool mptable_id_taken(const struct mptable_config *config, unsigned id)
     return false;
 }
 
-/* 3.6.6: the ids of local and I/O APICs share one space, so the IOAPIC gets the lowest that is free. */
+/*
+ * 3.6.6: the ids of local and I/O APICs share one space, so the IOAPIC gets the lowest that is
+ * free.
+ */
 static u8 mptable_ioapic_id(const struct mptable_config *config)
 {
     unsigned id = 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The MP table: CPUs, IOAPIC and ISA interrupts (Intel MultiProcessor Specification 1.4, chapter 4). */
+/*
+ * The MP table: CPUs, IOAPIC and ISA interrupts (Intel MultiProcessor Specification 1.4, chapter
+ * 4).
+ */
 #pragma once
 
 #include "base/types.h"
@@ -14,7 +17,7 @@ struct mptable_config {
 };
 
 /*
- * Write floating pointer and configuration table for guest address `base` (a multiple of 16) to `out`.
- * Returns their size. Holds at least 16 CPUs; asserts that all fit.
+ * Write floating pointer and configuration table for guest address `base` (a multiple of 16) to
+ * `out`. Returns their size. Holds at least 16 CPUs; asserts that all fit.
  */
 size_t mptable_build(u8 out[MPTABLE_SIZE_MAX], gpa base, const struct mptable_config *config);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PVH boot protocol: an ELF kernel that names its 32-bit entry point in a note, and the start info that it
- * is given (Xen, xen/include/public/arch-x86/hvm/start_info.h and docs/misc/pvh.pandoc).
+ * The PVH boot protocol: an ELF kernel that names its 32-bit entry point in a note, and the start
+ * info that it is given (Xen, xen/include/public/arch-x86/hvm/start_info.h and
+ * docs/misc/pvh.pandoc).
  */
 #pragma once
 
@@ -13,8 +14,8 @@
 #define PVH_INFO_SIZE 4096u
 
 /*
- * The entry point of the ELF file [data, data + size) that `elf` was parsed from. False and `err` (without
- * a prefix) when it has none, or one outside of its segments.
+ * The entry point of the ELF file [data, data + size) that `elf` was parsed from. False and `err`
+ * (without a prefix) when it has none, or one outside of its segments.
  */
 bool pvh_find_entry(const struct elf *elf, const u8 *data, u64 size, gpa *entry, struct error *err)
     __attribute__((warn_unused_result));

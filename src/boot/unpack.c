@@ -19,9 +19,9 @@ static bool unpack_decline(struct unpack *unpack, const char *reason)
 }
 
 /*
- * The file goes where its farthest segment is in place already. All others are then to be moved down;
- * moving them in ascending order never overwrites one that has not been moved yet, provided that the
- * file has them in the order of their addresses. False when it has not.
+ * The file goes where its farthest segment is in place already. All others are then to be moved
+ * down; moving them in ascending order never overwrites one that has not been moved yet, provided
+ * that the file has them in the order of their addresses. False when it has not.
  */
 static bool unpack_choose_base(struct unpack *unpack)
 {
@@ -84,7 +84,9 @@ bool unpack_plan(struct unpack *unpack, const struct linux_header *header, const
     return unpack_check(unpack, header);
 }
 
-/* Move a segment from where the file was unpacked to where it belongs, and clear what follows it. */
+/*
+ * Move a segment from where the file was unpacked to where it belongs, and clear what follows it.
+ */
 static void unpack_place(const struct unpack *unpack, const struct elf_segment *segment,
                          struct ram *ram)
 {
@@ -98,7 +100,10 @@ static void unpack_place(const struct unpack *unpack, const struct elf_segment *
         memmove(to, from, segment->file_size);
 }
 
-/* What lies between segments and around them are headers, relocations and old places: give them back. */
+/*
+ * What lies between segments and around them are headers, relocations and old places: give them
+ * back.
+ */
 static void unpack_clear(const struct unpack *unpack, struct ram *ram)
 {
     const struct elf *elf = &unpack->elf;

@@ -5,17 +5,22 @@
  */
 #pragma once
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/types.h"
 
 enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 
-#define CONFIG_SERIALS_MAX 4
-#define CONFIG_CHARDEVS_MAX 16
-#define CONFIG_DEVICES_MAX 40
-#define CONFIG_DEVICE_PROPS_MAX 32
-#define CONFIG_ACCELS_MAX 4
-#define CONFIG_CPU_FLAGS_MAX 128
+#define CONFIG_SERIALS_MAX       4
+#define CONFIG_CHARDEVS_MAX      16
+#define CONFIG_DEVICES_MAX       40
+#define CONFIG_DEVICE_PROPS_MAX  32
+#define CONFIG_ACCELS_MAX        4
+#define CONFIG_CPU_FLAGS_MAX     128
+#define CONFIG_CPU_PROPS_MAX     16
+#define CONFIG_CPUS_MAX          16
+#define CONFIG_RAM_MAX           GIB(64)
+#define CONFIG_FIRMWARE_DIRS_MAX 8
 
 enum chardev_kind {
     CHARDEV_NULL,
@@ -29,17 +34,18 @@ enum chardev_kind {
 
 struct chardev_config {
     char *id;
+    char *text; /* "-serial file:log": the option that made it, for messages */
     enum chardev_kind kind;
-    char *path;   /* file, pipe, unix */
-    char *host;   /* tcp */
-    char *port;   /* tcp */
+    char *path; /* file, pipe, unix */
+    char *host; /* tcp */
+    char *port; /* tcp */
     bool server;
-    bool wait;    /* server: wait for a client before the guest starts */
+    bool wait; /* server: wait for a client before the guest starts */
     bool telnet;
     u32 reconnect; /* client: seconds between attempts, 0 = do not */
-    bool append;  /* file */
-    bool signal;  /* stdio: Ctrl-C ends the process instead of reaching the guest */
-    bool mux;     /* Ctrl-A escapes (mon:) */
+    bool append;   /* file */
+    bool signal;   /* stdio: Ctrl-C ends the process instead of reaching the guest */
+    bool mux;      /* Ctrl-A escapes (mon:) */
     char *logfile;
     bool logappend;
 };
@@ -67,6 +73,8 @@ struct cpu_config {
     char *model; /* "max", "host", "qemu64", ...; NULL: the default */
     unsigned flag_count;
     struct cpu_flag flags[CONFIG_CPU_FLAGS_MAX]; /* in order; the last word on a name wins */
+    unsigned property_count;
+    struct property properties[CONFIG_CPU_PROPS_MAX]; /* key=value where value is not on or off */
 };
 
 struct smp_config {
@@ -89,6 +97,20 @@ struct machine_config {
     bool kernel_decompress;
     bool graphics;
     char *kernel_irqchip; /* "on", "off", "split", NULL */
+    char *oem_id;         /* ACPI headers: 6 characters, padded with blanks; NULL: the default */
+    char *oem_table_id;   /* 8 characters */
+};
+
+/* Where the guest's real time clock starts (-rtc base=). */
+enum rtc_base {
+    RTC_BASE_UTC,
+    RTC_BASE_LOCALTIME,
+    RTC_BASE_DATE, /* at `date` */
+};
+
+struct rtc_config {
+    enum rtc_base base;
+    i64 date; /* seconds since the Unix epoch, as if it were UTC */
 };
 
 enum accel_kind { ACCEL_SOFT, ACCEL_KVM };
@@ -102,7 +124,7 @@ struct config {
 
     unsigned accel_count;
     enum accel_kind accels[CONFIG_ACCELS_MAX]; /* in order of preference; none: the default */
-    bool accel_fallback;                       /* -enable-kvm: go on with soft when KVM cannot run */
+    bool accel_fallback; /* -enable-kvm: go on with soft when KVM cannot run */
 
     char *kernel;
     char *initrd;
@@ -121,8 +143,16 @@ struct config {
     bool nographic;
     bool no_reboot;
     bool no_shutdown;
+    bool start_paused;
+    bool daemonize;
+    bool virtio_modern; /* -global virtio-mmio.force-legacy=off */
     char *name;
     char *pidfile;
+    bool has_uuid;
+    u8 uuid[16]; /* in the order of its text */
+    struct rtc_config rtc;
+    unsigned firmware_dir_count;
+    char *firmware_dirs[CONFIG_FIRMWARE_DIRS_MAX]; /* -L, searched in order */
     char *log_path;
     u32 log_items;
 };
@@ -130,3 +160,13 @@ struct config {
 /* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */
 void config_init(struct config *config);
 void config_free(struct config *config);
+
+/* The chardev with this id, or NULL. */
+const struct chardev_config *config_chardev(const struct config *config, const char *id);
+
+/*
+ * A property of a device as the user wrote it (the last one wins), or NULL; as a number, or
+ * `otherwise`.
+ */
+const char *device_config_get(const struct device_config *device, const char *key);
+u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise);

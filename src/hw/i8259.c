@@ -395,8 +395,8 @@ bool i8259_pending(void *opaque)
 }
 
 /*
- * A chip that is asked without a request answers as for input 7 and takes nothing into service (data
- * sheet, "Interrupt sequence"). It is always the master: a slave's request that goes away takes the
+ * A chip that is asked without a request answers as for input 7 and takes nothing into service
+ * (data sheet, "Interrupt sequence"). It is always the master: a slave's request that goes away takes the
  * master's input 2 with it at once.
  */
 static u8 i8259_ack_locked(struct i8259 *pic)

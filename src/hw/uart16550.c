@@ -110,7 +110,7 @@ struct uart16550 {
     struct timer timer; /* FIFO timeout */
 
     struct uart16550_state {
-        u8 rbr; /* what an empty receiver reads */
+        u8 rbr; /* the last byte read, which an empty 16450 repeats */
         u8 ier;
         u8 fcr; /* ENABLE and TRIGGER */
         u8 lcr;
@@ -184,7 +184,7 @@ static u64 uart16550_char_ns(const struct uart16550 *uart)
     unsigned bits =
         1 + 5 + (lcr & UART_LCR_WLS) + !!(lcr & UART_LCR_PEN) + (lcr & UART_LCR_STB ? 2 : 1);
 
-    return bits * MAX(uart->s.divisor, 1u) * UART_NS_PER_S / UART_CLOCK_HZ;
+    return (u64)bits * MAX(uart->s.divisor, 1u) * UART_NS_PER_S / UART_CLOCK_HZ;
 }
 
 /* What IIR shows: the interrupt of highest priority that is enabled and waits (8.6). */
@@ -280,11 +280,11 @@ static void uart16550_clear_rx(struct uart16550 *uart)
     uart16550_feed(uart);
 }
 
+/* The transmitter asks for more even when it was empty before, which is what QEMU's does. */
 static void uart16550_clear_tx(struct uart16550 *uart)
 {
-    if (uart->s.tx.count)
-        uart->s.thre = true;
     uart->s.tx.count = 0;
+    uart->s.thre = true;
 }
 
 /*
@@ -311,7 +311,7 @@ static void uart16550_transmit(struct uart16550 *uart)
 static u8 uart16550_read_rbr(struct uart16550 *uart)
 {
     if (!uart->s.rx.count)
-        return uart->s.rbr;
+        return uart16550_has_fifos(uart) ? 0 : uart->s.rbr;
     uart->s.rbr = uart16550_fifo_get(&uart->s.rx);
     uart16550_show_errors(uart);
     uart16550_restart_timeout(uart);

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 /*
- * From this size on, a write goes through the file and not through the mapping: the kernel then fills new
- * pages without zeroing them first and without a page fault for each, which halves the time of loading a
- * kernel. Below it the system call costs more than the faults.
+ * From this size on, a write goes through the file and not through the mapping: the kernel then
+ * fills new pages without zeroing them first and without a page fault for each, which halves the
+ * time of loading a kernel. Below it the system call costs more than the faults.
  */
 #define RAM_FILE_WRITE_MIN KIB(64)
 

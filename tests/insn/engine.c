@@ -27,6 +27,8 @@
 #define ENGINE_BLOCKS_MAX 64
 
 #define PTE_USER 7u /* present, writable, user */
+#define PTE_CODE 5u /* read-only, as on the host */
+#define PTE_DATA (PTE_USER | BIT64(63))
 
 static struct machine engine_machine;
 static struct config engine_config;
@@ -64,7 +66,7 @@ static void engine_fail(const char *what)
     exit(1);
 }
 
-static void engine_map_page(gva addr, gpa page)
+static void engine_map_page(gva addr, gpa page, u64 rights)
 {
     gpa table = ENGINE_TABLES;
 
@@ -77,13 +79,13 @@ static void engine_map_page(gva addr, gpa page)
         }
         table = load_le64(entry) & PAGE_MASK;
     }
-    store_le64(engine_machine.ram.host + table + (addr >> 12 & 511) * 8, page | PTE_USER);
+    store_le64(engine_machine.ram.host + table + (addr >> 12 & 511) * 8, page | rights);
 }
 
-static void engine_map(gva addr, gpa page, u64 size)
+static void engine_map(gva addr, gpa page, u64 size, u64 rights)
 {
     for (u64 done = 0; done < size; done += 0x1000)
-        engine_map_page(addr + done, page + done);
+        engine_map_page(addr + done, page + done, rights);
 }
 
 void engine_init(unsigned translate)
@@ -106,9 +108,9 @@ void engine_init(unsigned translate)
         trans_set_exact(engine_cpu->soft->translator, translate == 2);
     }
     accel_soft.vcpu_reset(&engine_machine.vcpus[0]);
-    engine_map(CASE_CODE, ENGINE_CODE, CASE_CODE_SIZE);
-    engine_map(CASE_DATA, ENGINE_DATA, CASE_DATA_SIZE);
-    engine_map(CASE_STACK, ENGINE_STACK, CASE_STACK_SIZE);
+    engine_map(CASE_CODE, ENGINE_CODE, CASE_CODE_SIZE, PTE_CODE);
+    engine_map(CASE_DATA, ENGINE_DATA, CASE_DATA_SIZE, PTE_DATA);
+    engine_map(CASE_STACK, ENGINE_STACK, CASE_STACK_SIZE, PTE_DATA);
     memset(engine_machine.ram.host + ENGINE_CODE, 0xCC, CASE_CODE_SIZE);
     engine_cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     engine_cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
@@ -116,6 +118,7 @@ void engine_init(unsigned translate)
     engine_cpu->msr.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
     engine_cpu->idtr = (struct table_reg){ 0, 0 };
     engine_cpu->cr3 = ENGINE_TABLES;
+    engine_cpu->idtr.limit = 0; /* INT3 ends a case: see engine_is_breakpoint */
     tlb_flush(engine_cpu, TLB_FLUSH_ALL, 0);
 }
 

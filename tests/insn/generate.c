@@ -190,6 +190,7 @@ static void generate_state(struct case_state *s, u64 *seed, bool code32)
     if (!random_below(seed, 4))
         s->rflags |= FLAG_DF;
     s->rflags |= FLAG_1 | FLAG_IF;
+    s->xsave.mxcsr_mask = 0xFFFF;
     generate_x87(seed, &s->xsave);
     generate_mxcsr(seed, &s->xsave);
     generate_vector(seed, s->xsave.xmm[0], sizeof(s->xsave.xmm));
@@ -483,6 +484,12 @@ static void generate_insn_legacy(struct generator *g)
     memmove(g->c->code + at + 1, g->c->code + at, g->c->size - at);
     g->c->code[at] = (u8)(0x40 | g->rex_w << 3 | g->rex);
     g->c->size++;
+    if (random_below(g->seed, 16))
+        return;
+    /* A REX that does not stand right before the opcode is ignored. */
+    memmove(g->c->code + at + 1, g->c->code + at, g->c->size - at);
+    g->c->code[at] = (u8)(0x40 | random_below(g->seed, 16));
+    g->c->size++;
 }
 
 static void generate_insn(struct insn_case *c, struct case_state *s, unsigned row, bool first, u64 *seed)
@@ -539,7 +546,9 @@ bool generate_case(struct insn_case *c, struct case_state *s, unsigned row, unsi
     while (c->row_count < count && insn_rows[row].class != CLASS_FLOW) {
         unsigned next = (unsigned)random_below(&seed, insn_row_count);
 
-        if (generate_wants(next, code32) && generate_can_follow(&insn_rows[next]))
+        /* Flags that are undefined now must not become values. */
+        if (generate_wants(next, code32) && generate_can_follow(&insn_rows[next]) &&
+            !(insn_rows[next].flags_r & c->flags_undefined))
             generate_insn(c, s, next, false, &seed);
     }
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Power-on, INIT and direct boot: SDM vol. 3A, table 9-1 (processor states following power-up, reset, INIT). FCW is 37FH,
- * as after FNINIT, where the table has 40H: what virtual machines before us started with.
+ * Power-on, INIT and direct boot: SDM vol. 3A, table 9-1 (processor states following power-up, reset, INIT).
+ * FCW is 37FH, as after FNINIT, where the table has 40H: what virtual machines before us started with.
  */
 #include "accel/soft/cpu_reset.h"
 

@@ -54,7 +54,7 @@ u64 cpuid_xcr0(const struct cpuid_model *model)
 
 unsigned cpuid_phys_bits(const struct cpuid_model *model)
 {
-    return feature_has(model->features, FEAT_LM) ? 40 : 36;
+    return model->phys_bits;
 }
 
 static unsigned cpuid_linear_bits(const struct cpuid_model *model)
@@ -150,11 +150,14 @@ static void cpuid_leaf_6(const struct cpuid_model *model, const struct cpuid_que
 static void cpuid_leaf_7(const struct cpuid_model *model, const struct cpuid_query *q,
                          struct cpuid_result *r)
 {
-    if (q->subleaf != 0)
-        return;
-    r->ebx = model->words[WORD_7_EBX];
-    r->ecx = model->words[WORD_7_ECX];
-    r->edx = model->words[WORD_7_EDX];
+    if (q->subleaf == 0) {
+        r->eax = model->words[WORD_72_EDX] ? 2 : 0;
+        r->ebx = model->words[WORD_7_EBX];
+        r->ecx = model->words[WORD_7_ECX];
+        r->edx = model->words[WORD_7_EDX];
+    } else if (q->subleaf == 2) {
+        r->edx = model->words[WORD_72_EDX];
+    }
 }
 
 /* Topology: threads of a core, then cores of a package. */

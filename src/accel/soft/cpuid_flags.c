@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The flags of -cpu, in the spellings of QEMU and Linux; and the nearest valid word to one that is not.
+ * The flags and properties of -cpu, in the spellings of QEMU and Linux; and the nearest valid word to one that is not.
  */
 #include <stdio.h>
 #include <string.h>
@@ -179,8 +179,9 @@ static const char *flag_word_name(enum cpuid_word word)
         [WORD_1_EDX] = "CPUID.01H:EDX",        [WORD_1_ECX] = "CPUID.01H:ECX",
         [WORD_6_EAX] = "CPUID.06H:EAX",        [WORD_7_EBX] = "CPUID.07H:EBX",
         [WORD_7_ECX] = "CPUID.07H:ECX",        [WORD_7_EDX] = "CPUID.07H:EDX",
-        [WORD_D_EAX] = "CPUID.0DH.01H:EAX",    [WORD_81_EDX] = "CPUID.80000001H:EDX",
-        [WORD_81_ECX] = "CPUID.80000001H:ECX", [WORD_87_EDX] = "CPUID.80000007H:EDX",
+        [WORD_72_EDX] = "CPUID.07H.02H:EDX",   [WORD_D_EAX] = "CPUID.0DH.01H:EAX",
+        [WORD_81_EDX] = "CPUID.80000001H:EDX", [WORD_81_ECX] = "CPUID.80000001H:ECX",
+        [WORD_87_EDX] = "CPUID.80000007H:EDX",
     };
 
     return names[word];
@@ -297,6 +298,120 @@ static bool flag_apply(struct cpuid_model *model, const struct cpuid_host *host,
     return flag_unknown(model->name, flag->name, err);
 }
 
+/* --- Properties --- */
+
+#define FLAG_VENDOR_LENGTH 12u
+#define FLAG_BRAND_LENGTH  48u
+#define FLAG_PHYS_BITS_MIN 36u /* the least that reaches all the memory a machine may have */
+#define FLAG_PHYS_BITS_MAX 46u
+
+/* A number in decimal or hexadecimal digits. */
+static bool flag_number(const char *text, u32 *number)
+{
+    u32 base = 10, value = 0;
+
+    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+        base = 16;
+        text += 2;
+    }
+    if (*text == '\0')
+        return false;
+    for (; *text; text++) {
+        u32 digit = *text >= '0' && *text <= '9'   ? (u32)(*text - '0')
+                    : *text >= 'a' && *text <= 'f' ? (u32)(*text - 'a' + 10)
+                    : *text >= 'A' && *text <= 'F' ? (u32)(*text - 'A' + 10)
+                                                   : 99;
+
+        if (digit >= base || value > 0xFFFFFF)
+            return false;
+        value = value * base + digit;
+    }
+    *number = value;
+    return true;
+}
+
+static bool property_vendor(struct cpuid_model *model, const char *value)
+{
+    model->vendor = value;
+    return strlen(value) == FLAG_VENDOR_LENGTH;
+}
+
+static bool property_brand(struct cpuid_model *model, const char *value)
+{
+    model->brand = value;
+    return strlen(value) < FLAG_BRAND_LENGTH;
+}
+
+/* Leaf 1 EAX: stepping 3:0, model 7:4 and 19:16, family 11:8 plus 27:20 (SDM vol. 2A, CPUID). */
+static bool property_family(struct cpuid_model *model, const char *value)
+{
+    u32 family;
+
+    if (!flag_number(value, &family) || family > 0xFF + 0xF)
+        return false;
+    model->signature &= ~0x0FF00F00u;
+    model->signature |= family > 0xF ? 0xF00 | (family - 0xF) << 20 : family << 8;
+    return true;
+}
+
+static bool property_model(struct cpuid_model *model, const char *value)
+{
+    u32 number;
+
+    if (!flag_number(value, &number) || number > 0xFF)
+        return false;
+    model->signature =
+        (model->signature & ~0x000F00F0u) | (number & 0xF) << 4 | (number >> 4) << 16;
+    return true;
+}
+
+static bool property_stepping(struct cpuid_model *model, const char *value)
+{
+    u32 stepping;
+
+    if (!flag_number(value, &stepping) || stepping > 0xF)
+        return false;
+    model->signature = (model->signature & ~0xFu) | stepping;
+    return true;
+}
+
+static bool property_phys_bits(struct cpuid_model *model, const char *value)
+{
+    u32 bits;
+
+    if (!flag_number(value, &bits) || bits < FLAG_PHYS_BITS_MIN || bits > FLAG_PHYS_BITS_MAX)
+        return false;
+    model->phys_bits = bits;
+    return true;
+}
+
+static const struct {
+    const char *key;
+    bool (*set)(struct cpuid_model *model, const char *value);
+    const char *expects;
+} flag_properties[] = {
+    { "vendor", property_vendor, "12 characters" },
+    { "model-id", property_brand, "up to 47 characters" },
+    { "family", property_family, "a number up to 270" },
+    { "model", property_model, "a number up to 255" },
+    { "stepping", property_stepping, "a number up to 15" },
+    { "phys-bits", property_phys_bits, "a number from 36 to 46" },
+};
+
+static bool flag_apply_property(struct cpuid_model *model, const struct property *property,
+                                struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(flag_properties); i++) {
+        if (strcmp(property->key, flag_properties[i].key) != 0)
+            continue;
+        if (flag_properties[i].set(model, property->value))
+            return true;
+        return error_set(err, "-cpu %s: '%s' expects %s", model->name, property->key,
+                         flag_properties[i].expects);
+    }
+    return flag_unknown(model->name, property->key, err);
+}
+
 bool cpuid_apply_flags(struct cpuid_model *model, const struct cpu_config *cpu,
                        const struct cpuid_host *host, struct error *err)
 {
@@ -304,6 +419,10 @@ bool cpuid_apply_flags(struct cpuid_model *model, const struct cpu_config *cpu,
 
     for (unsigned i = 0; i < cpu->flag_count; i++) {
         if (!flag_apply(model, host, &flags, &cpu->flags[i], err))
+            return false;
+    }
+    for (unsigned i = 0; i < cpu->property_count; i++) {
+        if (!flag_apply_property(model, &cpu->properties[i], err))
             return false;
     }
     if (flags.enforce && flags.missing)

@@ -41,16 +41,18 @@ const struct feature_info cpuid_feature_table[FEAT_COUNT] = {
 #undef FEATURE
 };
 
-#define VENDOR_INTEL    "GenuineIntel"
-#define VENDOR_AMD      "AuthenticAMD"
-#define BRAND           "mote software CPU"
+#define VENDOR_INTEL          "GenuineIntel"
+#define VENDOR_AMD            "AuthenticAMD"
+#define BRAND                 "mote software CPU"
+#define CPUID_PHYS_BITS       40
+#define CPUID_PHYS_BITS_PSE36 36
 
 /*
  * Identities. NULL vendor: the host's, with a signature of that vendor whose family and model guests take for a
  * present-day server CPU without errata of its own (Intel 06_8FH stepping 8; AMD family 1AH).
  */
-#define SIGNATURE_INTEL 0x000806F8u
-#define SIGNATURE_AMD   0x00B00F21u
+#define SIGNATURE_INTEL       0x000806F8u
+#define SIGNATURE_AMD         0x00B00F21u
 
 struct model_info {
     const char *name;
@@ -142,7 +144,7 @@ static const struct {
     { FEAT_SYSCALL, FEAT_LM },     { FEAT_LAHF_LM, FEAT_LM },
     { FEAT_PDPE1GB, FEAT_LM },     { FEAT_FSGSBASE, FEAT_LM },
     { FEAT_PCID, FEAT_LM },        { FEAT_INVPCID, FEAT_PCID },
-    { FEAT_LA57, FEAT_LM },
+    { FEAT_LA57, FEAT_LM },        { FEAT_BHI_CTRL, FEAT_SPEC_CTRL },
 };
 
 static void feature_settle(struct cpuid_model *model)
@@ -183,6 +185,7 @@ static void model_set_identity(struct cpuid_model *model, const struct model_inf
     model->signature = info->signature;
     model->max_basic = info->max_basic;
     model->max_extended = info->max_extended;
+    model->phys_bits = info->set & M_64 ? CPUID_PHYS_BITS : CPUID_PHYS_BITS_PSE36;
     if (!info->vendor) {
         model->vendor = amd ? VENDOR_AMD : VENDOR_INTEL;
         model->signature = amd ? SIGNATURE_AMD : SIGNATURE_INTEL;

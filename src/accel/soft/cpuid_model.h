@@ -5,7 +5,7 @@
 #include "accel/soft/cpuid.h"
 #include "base/types.h"
 
-/* The CPUID registers that hold feature bits: leaf (7, 0DH.1, and 8000000xH as 8x) and register. */
+/* The CPUID registers that hold feature bits: leaf (7.2 as 72, 0DH.1 as D, 8000000xH as 8x) and register. */
 enum cpuid_word {
     WORD_1_EDX,
     WORD_1_ECX,
@@ -13,6 +13,7 @@ enum cpuid_word {
     WORD_7_EBX,
     WORD_7_ECX,
     WORD_7_EDX,
+    WORD_72_EDX,
     WORD_D_EAX,
     WORD_81_EDX,
     WORD_81_ECX,
@@ -45,9 +46,10 @@ extern const struct feature_info cpuid_feature_table[FEAT_COUNT];
 
 struct cpuid_model {
     const char *name;
-    const char *vendor; /* 12 letters */
+    const char *vendor; /* 12 letters; the config's when it came by -cpu vendor= */
     const char *brand;
     u32 signature; /* leaf 1 EAX */
+    unsigned phys_bits;
     u32 max_basic, max_extended;
     u64 features[FEATURE_WORDS];
     u32 words[WORD_COUNT]; /* the same, as CPUID shows them */
@@ -76,7 +78,7 @@ bool cpuid_feature_on_host(const struct cpuid_host *host, enum cpu_feature featu
 
 struct cpu_config;
 
-/* Change `model` by the flags of -cpu. False and `err` for an unknown one. */
+/* Change `model` by the flags and properties of -cpu. False and `err` for an unknown one or a bad value. */
 bool cpuid_apply_flags(struct cpuid_model *model, const struct cpu_config *cpu,
                        const struct cpuid_host *host, struct error *err);
 

@@ -34,7 +34,10 @@ void far_check_offset(struct cpu *cpu, const struct insn *in, const struct descr
 /* The code segment that a return goes to, of privilege level `level`: all checks but the offset's. */
 void far_check_return(struct cpu *cpu, const struct insn *in, u16 selector, struct descriptor *d);
 
-/* A return to an outer level, or IRET in 64-bit mode: read and check the stack segment (it may be null in 64-bit code). */
+/*
+ * A return to an outer level, or IRET in 64-bit mode: read and check the stack segment (it may be null in
+ * 64-bit code).
+ */
 struct segment far_return_ss(struct cpu *cpu, const struct insn *in, u16 selector,
                              const struct descriptor *cs, unsigned level);
 

@@ -27,8 +27,9 @@ static u32 fpu_host_mxcsr_mask(void)
 }
 
 /*
- * SDM vol. 3A, table 10-1 gives FCW 0040H and all tags valid after power-up. The guests of this machine are used to
- * what KVM and QEMU start with instead, the state after FNINIT, and that is what they get.
+ * SDM vol. 3A, table 10-1 gives FCW 0040H and all tags valid after power-up. The guests of this
+ * machine are used to what KVM and QEMU start with instead, the state after FNINIT, and that is
+ * what they get.
  */
 void fpu_reset(struct cpu *cpu)
 {
@@ -38,7 +39,10 @@ void fpu_reset(struct cpu *cpu)
     fpu_init(cpu);
 }
 
-/* The image numbers registers from the top of the stack; their contents stay in the same physical ones. */
+/*
+ * The image numbers registers from the top of the stack; their contents stay in the same physical
+ * ones.
+ */
 void fpu_set_top(struct cpu *cpu, unsigned top)
 {
     struct xsave_area *x = &cpu->xsave;
@@ -160,8 +164,8 @@ u64 fpu_in_use(const struct cpu *cpu)
 }
 
 /*
- * NOT EMULATED: with CR0.NE clear a pending exception asserts FERR#, which is wired to nothing on this machine. The
- * instruction then runs as if IGNNE# were asserted.
+ * NOT EMULATED: with CR0.NE clear a pending exception asserts FERR#, which is wired to nothing on
+ * this machine. The instruction then runs as if IGNNE# were asserted.
  */
 void fpu_pending(struct cpu *cpu, const struct insn *in)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x87, MMX and SSE/AVX state of struct cpu: reset values, register bits, and the checks that every
- * instruction on it begins with.
+ * The x87, MMX and SSE/AVX state of struct cpu: reset values, register bits, and the checks that
+ * every instruction on it begins with.
  *
- * The guest's registers live in cpu->xsave; the host's own hold them only inside the stubs of hostop.c.
- * Outside those the host's MXCSR has the control bits of MXCSR_DEFAULT, whatever its flags, and its x87 is empty.
- * SDM: Intel 64 and IA-32 Architectures Software Developer's Manual, order 325462-080.
+ * The guest's registers live in cpu->xsave; the host's own hold them only inside the stubs of
+ * hostop.c. Outside those the host's MXCSR has the control bits of MXCSR_DEFAULT, whatever its
+ * flags, and its x87 is empty. SDM: Intel 64 and IA-32 Architectures Software Developer's Manual,
+ * order 325462-080.
  */
 #pragma once
 
@@ -28,6 +29,9 @@
 #define FCW_VALID     0x1F3Fu
 #define FCW_INIT      0x037Fu
 #define FSW_FLAGS     0x003Fu
+#define FSW_IE        BIT(0)
+#define FSW_OE        BIT(3)
+#define FSW_UE        BIT(4)
 #define FSW_SF        BIT(6)
 #define FSW_ES        BIT(7)
 #define FSW_C1        BIT(9)
@@ -36,7 +40,7 @@
 #define FTW_VALID     0xFFu /* abridged tag word with every register in use */
 #define FOP_MASK      0x07FFu
 
-/* Power-on and INIT-independent state, as the virtual machine monitors of the field reset it: see fpu.c. */
+/* State at power-on and reset (INIT leaves it alone): see fpu.c for what it is. */
 void fpu_reset(struct cpu *cpu);
 
 /* FNINIT. */
@@ -65,7 +69,10 @@ u64 fpu_in_use(const struct cpu *cpu);
 
 /* --- Checks. They raise the fault or return. --- */
 
-/* An unmasked x87 exception is pending at a waiting instruction: #MF, or nothing when CR0.NE is clear. */
+/*
+ * An unmasked x87 exception is pending at a waiting instruction: #MF, or nothing when CR0.NE is
+ * clear.
+ */
 void fpu_pending(struct cpu *cpu, const struct insn *in);
 
 _Noreturn void fpu_refuse_sse(struct cpu *cpu, const struct insn *in);

@@ -2,10 +2,11 @@
 /*
  * The cache of host operations, and running those that may raise SIMD floating-point exceptions.
  *
- * Unmasked exceptions. A guest that unmasks one in MXCSR runs its instruction with its own MXCSR: only the processor
- * knows exactly which flags go with a fault. The host then sends SIGFPE, and the handler here continues the thread
- * at the stub's fault exit. Signal dispositions belong to the process, so the handler is installed once, for all
- * machines, and passes on what is not from a stub.
+ * Unmasked exceptions. A guest that unmasks one in MXCSR runs its instruction with its own MXCSR:
+ * only the processor knows exactly which flags go with a fault. The host then sends SIGFPE, and the
+ * handler here continues the thread at the stub's fault exit. Signal dispositions belong to the
+ * process, so the handler is installed once, for all machines, and passes on what is not from a
+ * stub.
  */
 #include "accel/soft/hostop.h"
 
@@ -26,7 +27,10 @@
 #include "accel/soft/hostop_stub.h"
 #include "base/mem.h"
 
-/* More than all forms of all rows; address space, touched as it is used. test_hostop.c counts the forms. */
+/*
+ * More than all forms of all rows; address space, touched as it is used. test_hostop.c counts the
+ * forms.
+ */
 #define HOSTOP_MAX   (1u << 17)
 #define HOSTOP_HASH  (HOSTOP_MAX * 2)
 #define HOSTOP_ALIGN 16u
@@ -56,7 +60,9 @@ static void sigfpe_pass_on(int sig, siginfo_t *info, void *context)
     if (sigfpe_previous.sa_flags & SA_SIGINFO) {
         sigfpe_previous.sa_sigaction(sig, info, context);
     } else if (sigfpe_previous.sa_handler == SIG_DFL || sigfpe_previous.sa_handler == SIG_IGN) {
-        /* An ignored SIGFPE of the processor kills as the default does: the instruction runs again. */
+        /*
+         * An ignored SIGFPE of the processor kills as the default does: the instruction runs again.
+         */
         sigaction(SIGFPE, &sigfpe_previous, NULL);
     } else {
         sigfpe_previous.sa_handler(sig);
@@ -77,7 +83,7 @@ static void sigfpe_handler(int sig, siginfo_t *info, void *context)
 
 static void sigfpe_install(void)
 {
-    struct sigaction action = { .sa_sigaction = sigfpe_handler, .sa_flags = SA_SIGINFO };
+    struct sigaction action = { .sa_sigaction = sigfpe_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGFPE, &action, &sigfpe_previous);
@@ -136,12 +142,20 @@ static const u8 *hostop_parse_vex(struct hostop_bytes *b, const u8 *p)
     return p + 3;
 }
 
-static const u8 *hostop_parse_legacy(struct hostop_bytes *b, const u8 *p, u32 mode)
+/* Past the prefixes. Of several REX only one right before the opcode counts. */
+static const u8 *hostop_parse_prefixes(struct hostop_bytes *b, const u8 *p, u32 mode)
 {
-    if ((mode & MODE_CS_L) && (*p & 0xF0) == 0x40) {
-        b->w = *p & 8;
-        p++;
+    for (;; p++) {
+        bool rex = (mode & MODE_CS_L) && (*p & 0xF0) == 0x40;
+
+        if (!rex && !hostop_legacy_prefix(*p))
+            return p;
+        b->w = rex && (*p & 8);
     }
+}
+
+static const u8 *hostop_parse_legacy(const u8 *p)
+{
     if (*p != 0x0F)
         return p; /* x87 */
     p++;
@@ -152,11 +166,9 @@ static const u8 *hostop_parse_legacy(struct hostop_bytes *b, const u8 *p, u32 mo
 static struct hostop_bytes hostop_parse(const u8 *bytes, const struct insn *in, bool vex, u32 mode)
 {
     struct hostop_bytes b = { 0 };
-    const u8 *p = bytes;
+    const u8 *p = hostop_parse_prefixes(&b, bytes, mode);
 
-    while (hostop_legacy_prefix(*p))
-        p++;
-    p = vex ? hostop_parse_vex(&b, p) : hostop_parse_legacy(&b, p, mode);
+    p = vex ? hostop_parse_vex(&b, p) : hostop_parse_legacy(p);
     b.modrm = p[1];
     b.imm = bytes[in->len - 1];
     if (!(mode & MODE_CS_L))

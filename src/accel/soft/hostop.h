@@ -2,15 +2,17 @@
 /*
  * Guest SIMD and x87 instructions, each executed by the host's own instruction.
  *
- * For each form of instruction (row, register or memory operand, W, L, immediate byte) a stub is generated once:
- * it loads the operands from the guest's registers in struct cpu, executes the instruction on fixed host registers
- * with its memory operand at a host address, and stores the result. Register numbers are no part of the form: they are
- * pointers that the stub is called with. So the number of stubs is bounded whatever a guest executes.
+ * For each form of instruction (row, register or memory operand, W, L, immediate byte) a stub is
+ * generated once: it loads the operands from the guest's registers in struct cpu, executes the
+ * instruction on fixed host registers with its memory operand at a host address, and stores the
+ * result. Register numbers are no part of the form: they are pointers that the stub is called with.
+ * So the number of stubs is bounded whatever a guest executes.
  *
- *     guest:  vpaddd ymm9, ymm2, [rbx+16]          host:  stub(cpu, &ymm9, &ymm2, -, pointer to the 32 bytes)
+ *     guest:  vpaddd ymm9, ymm2, [rbx+16]
+ *     host:   stub(cpu, &ymm9, &ymm2, -, pointer to the 32 bytes)
  *
- * Stubs are written through one mapping and executed through another; neither is both writable and executable.
- * A cache belongs to a machine and serves all of its vCPUs.
+ * Stubs are written through one mapping and executed through another; neither is both writable and
+ * executable. A cache belongs to a machine and serves all of its vCPUs.
  */
 #pragma once
 
@@ -22,9 +24,9 @@ struct cpu;
 struct hostop_cache;
 
 /*
- * A stub. Pointers: the register of ModRM.reg, of VEX.vvvv, of the immediate's bits 7:4, and of ModRM.rm (or the
- * memory operand). Returns 0, or 1 when a SIMD floating-point exception that MXCSR does not mask stopped
- * it: then only MXCSR in struct cpu has changed.
+ * A stub. Pointers: the register of ModRM.reg, of VEX.vvvv, of the immediate's bits 7:4, and of
+ * ModRM.rm (or the memory operand). Returns 0, or 1 when a SIMD floating-point exception that MXCSR
+ * does not mask stopped it: then only MXCSR in struct cpu has changed.
  */
 typedef int hostop_fn(struct cpu *cpu, void *reg, void *vreg, void *is4, void *rm);
 
@@ -52,20 +54,24 @@ struct hostop {
     u8 modrm;
 };
 
-/* NULL and `err` when the host refuses the memory. Also makes the process ready for SIGFPE from stubs. */
+/*
+ * NULL and `err` when the host refuses the memory. Also makes the process ready for SIGFPE from
+ * stubs.
+ */
 struct hostop_cache *hostop_cache_new(struct error *err) __attribute__((warn_unused_result));
 void hostop_cache_free(struct hostop_cache *cache);
 
 /*
- * The host operation of the decoded instruction `in` of class CLASS_HOST, whose bytes are at `bytes`, in `mode`.
- * Any thread. Lives as long as the cache. Never NULL: the cache has room for all forms of all rows.
+ * The host operation of the decoded instruction `in` of class CLASS_HOST, whose bytes are at
+ * `bytes`, in `mode`. Any thread. Lives as long as the cache. Never NULL: the cache has room for
+ * all forms of all rows.
  */
 const struct hostop *hostop_get(struct hostop_cache *cache, const u8 *bytes, const struct insn *in,
                                 u32 mode);
 
 /*
- * Run `op` with the guest's MXCSR. 0, or 1 for an unmasked SIMD floating-point exception (#XM is due). Leaves the host's
- * MXCSR with default control bits.
+ * Run `op` with the guest's MXCSR. 0, or 1 for an unmasked SIMD floating-point exception (#XM is
+ * due). Leaves the host's MXCSR with default control bits.
  */
 int hostop_run_fp(struct cpu *cpu, const struct hostop *op, void *reg, void *vreg, void *is4,
                   void *rm);

@@ -11,8 +11,8 @@
  *     ModRM.rm     r8              2         2     r9      (memory operand: [r8])
  *     implicit     rdi (the CPU)   0               rax, rdx, rcx
  *
- * Stubs use no stack across the instruction itself, so that the one that faults can be left by a jump.
- * Encodings: SDM vol. 2A, chapter 2, and the instruction pages. SDM order 325462-080.
+ * Stubs use no stack across the instruction itself, so that the one that faults can be left by a
+ * jump. Encodings: SDM vol. 2A, chapter 2, and the instruction pages. SDM order 325462-080.
  */
 #include "accel/soft/hostop_stub.h"
 
@@ -35,12 +35,15 @@ enum host_gpr {
 
 #define CPU_OFFSET(member) ((u32)offsetof(struct cpu, member))
 /* From a register's low half to its high half. */
-#define YMM_HIGH           ((u32)(offsetof(struct xsave_area, ymm_hi) - offsetof(struct xsave_area, xmm)))
+#define YMM_HIGH           (CPU_OFFSET(xsave.ymm_hi) - CPU_OFFSET(xsave.xmm))
 
 /* VEX.mmmmm and VEX.pp; PN..PF2 are in the order of pp. */
 enum { VEX_0F = 1, VEX_0F38, VEX_0F3A };
 
-/* One operand slot of a stub: where the pointer is, and which register of each file it is loaded to. */
+/*
+ * One operand slot of a stub: where the pointer is, and which register of each file it is loaded
+ * to.
+ */
 struct stub_role {
     u8 pointer;
     u8 xmm;
@@ -262,8 +265,8 @@ static void stub_store_implicit(struct stub *s, const struct insn_row *row)
 }
 
 /*
- * The result is the first operand, but for the instructions whose result is in the flags: they write no register
- * that their row names.
+ * The result is the first operand, but for the instructions whose result is in the flags: they
+ * write no register that their row names.
  */
 static void stub_store_all(struct stub *s, const struct hostop_form *f)
 {
@@ -402,7 +405,9 @@ static void stub_load_flags(struct stub *s)
     stub_byte(s, 0x9D); /* popfq */
 }
 
-/* FXRSTOR64, the instruction, FXSAVE64 on the guest's image; FNINIT empties the host's x87 for C. */
+/*
+ * FXRSTOR64, the instruction, FXSAVE64 on the guest's image; FNINIT empties the host's x87 for C.
+ */
 static void stub_build_x87(struct stub *s, const struct hostop_form *f)
 {
     static const u8 fninit[] = { 0xDB, 0xE3 };

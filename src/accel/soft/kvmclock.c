@@ -42,7 +42,7 @@ void kvmclock_scale(u64 hz, u32 *mul, i8 *shift)
         rate >>= 1;
         --*shift;
     }
-    while (rate <= NS_PER_S && *shift < 31) {
+    while (rate <= NS_PER_S && *shift >= 0 && *shift < 31) {
         rate <<= 1;
         ++*shift;
     }

@@ -60,8 +60,9 @@ struct msr_row {
 #define HWCR_TSC_FREQ_SEL         BIT64(24)
 #define DE_CFG_LFENCE_SERIALIZING BIT64(1)
 #define SPEC_CTRL_VALID \
-    (BIT64(0) | BIT64(1) | BIT64(2)) /* IBRS, STIBP, SSBD: STIBP and SSBD are taken as hints */
-#define DEBUGCTL_VALID (BIT64(0) | BIT64(1))
+    (BIT64(0) | BIT64(1) | BIT64(2)) /* IBRS, STIBP, SSBD: the last two are taken as hints */
+#define SPEC_CTRL_BHI_DIS_S BIT64(10)
+#define DEBUGCTL_VALID      (BIT64(0) | BIT64(1))
 
 /* --- Checks --- */
 
@@ -308,9 +309,11 @@ static bool msr_write_mtrr_def_type(struct cpu *cpu, const struct msr_row *row, 
 
 static bool msr_write_spec_ctrl(struct cpu *cpu, const struct msr_row *row, u32 index, u64 value)
 {
+    u64 valid = SPEC_CTRL_VALID | (msr_has(cpu, FEAT_BHI_CTRL) ? SPEC_CTRL_BHI_DIS_S : 0);
+
     (void)row;
     (void)index;
-    if (value & ~SPEC_CTRL_VALID)
+    if (value & ~valid)
         return false;
     cpu->msr.spec_ctrl = value;
     return true;
@@ -324,7 +327,7 @@ static bool msr_write_pred_cmd(struct cpu *cpu, const struct msr_row *row, u32 i
     return (value & ~BIT64(0)) == 0;
 }
 
-/* SDM vol. 3A, 9.11.7.1: software writes 0, executes CPUID and reads the revision in the upper half (AMD: the lower). */
+/* SDM vol. 3A, 9.11.7.1: software writes 0, executes CPUID, reads the revision in the upper half (AMD: lower). */
 static bool msr_read_microcode(struct cpu *cpu, const struct msr_row *row, u32 index, u64 *value)
 {
     (void)row;
@@ -416,8 +419,10 @@ static bool msr_write_kvm_system_time(struct cpu *cpu, const struct msr_row *row
 static const struct msr_row msr_rows[] = {
     /* clang-format off */
     { MSR_TSC, MSR_TSC,                               msr_read_tsc, msr_write_tsc, 0, FEAT_TSC },
-    { MSR_KVM_WALL_CLOCK_OLD, MSR_KVM_WALL_CLOCK_OLD, CHECKED(msr.kvm_wall_clock, msr_write_kvm_wall_clock), FEAT_NONE },
-    { MSR_KVM_SYSTEM_TIME_OLD, MSR_KVM_SYSTEM_TIME_OLD, CHECKED(msr.kvm_system_time, msr_write_kvm_system_time), FEAT_NONE },
+    { MSR_KVM_WALL_CLOCK_OLD, MSR_KVM_WALL_CLOCK_OLD,
+        CHECKED(msr.kvm_wall_clock, msr_write_kvm_wall_clock), FEAT_NONE },
+    { MSR_KVM_SYSTEM_TIME_OLD, MSR_KVM_SYSTEM_TIME_OLD,
+        CHECKED(msr.kvm_system_time, msr_write_kvm_system_time), FEAT_NONE },
     { MSR_PLATFORM_ID, MSR_PLATFORM_ID,               CONSTANT(0), FEAT_NONE },
     { MSR_APIC_BASE, MSR_APIC_BASE,                   msr_read_apic_base, msr_write_apic_base, 0, FEAT_APIC },
     { MSR_EBL_CR_POWERON, MSR_EBL_CR_POWERON,         DUMMY(0), FEAT_NONE },
@@ -446,8 +451,10 @@ static const struct msr_row msr_rows[] = {
     { MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE,           CHECKED(msr.mtrr_def_type, msr_write_mtrr_def_type), FEAT_MTRR },
     { MSR_TSC_DEADLINE, MSR_TSC_DEADLINE,             msr_read_apic, msr_write_apic, 0, FEAT_TSC_DEADLINE },
     { MSR_X2APIC_FIRST, MSR_X2APIC_LAST,              msr_read_apic, msr_write_apic, 0, FEAT_X2APIC },
-    { MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK,         CHECKED(msr.kvm_wall_clock, msr_write_kvm_wall_clock), FEAT_NONE },
-    { MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME,       CHECKED(msr.kvm_system_time, msr_write_kvm_system_time), FEAT_NONE },
+    { MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK,
+        CHECKED(msr.kvm_wall_clock, msr_write_kvm_wall_clock), FEAT_NONE },
+    { MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME,
+        CHECKED(msr.kvm_system_time, msr_write_kvm_system_time), FEAT_NONE },
     { MSR_EFER, MSR_EFER,                             CHECKED(msr.efer, msr_write_efer), FEAT_NONE },
     { MSR_STAR, MSR_STAR,                             STORED(msr.star), FEAT_SYSCALL },
     { MSR_LSTAR, MSR_LSTAR,                           CANONICAL(msr.lstar), FEAT_LM },

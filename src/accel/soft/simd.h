@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the handlers of x_sse.c, x_masked.c, x_mmx.c and x_x87.c share: operands of host operations. */
+/*
+ * What the handlers of x_sse.c, x_masked.c, x_mmx.c and x_x87.c share: operands of host operations.
+ */
 #pragma once
 
 #include "accel/soft/fpu.h"
@@ -37,7 +39,10 @@ static inline gva simd_address(struct cpu *cpu, const struct insn *in, unsigned 
     return addr;
 }
 
-/* A host pointer to `size` bytes to read. Stubs take no const pointers, but only read through this one. */
+/*
+ * A host pointer to `size` bytes to read. Stubs take no const pointers, but only read through this
+ * one.
+ */
 static inline void *simd_read(struct cpu *cpu, const struct insn *in, gva addr, unsigned size)
 {
     const struct tlb_entry *e = mem_tlb_entry(cpu, addr);

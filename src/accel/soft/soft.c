@@ -206,6 +206,9 @@ static void soft_interrupt(struct cpu *cpu)
     if (vcpu->apic_ops->pending(vcpu->apic) >= 0)
         atomic_fetch_or(&vcpu->requests, VCPU_REQ_INTR);
     cpu->stat_interrupts++;
+    /* Without breakpoints nothing clears RF instruction by instruction; the one that it covered is long done. */
+    if (!(cpu->mode & MODE_STEP))
+        cpu->sflags &= ~FLAG_RF;
     soft_deliver(cpu, (u32)vector, 0, EVENT_EXTERNAL);
 }
 
@@ -341,6 +344,7 @@ static bool soft_hits_breakpoint(struct cpu *cpu)
 static void soft_step(struct cpu *cpu)
 {
     bool trap = cpu->sflags & FLAG_TF;
+    bool resumed = cpu->sflags & FLAG_RF;
     u32 cpl = cpu->cpl;
 
     if (soft_hits_breakpoint(cpu)) {
@@ -349,7 +353,8 @@ static void soft_step(struct cpu *cpu)
     }
     soft_run_block(cpu, soft_next_block(cpu));
     cpu->block = NULL;
-    cpu->sflags &= ~FLAG_RF;
+    if (resumed) /* RF covers one instruction; an IRET that has just set it keeps it for the next */
+        cpu->sflags &= ~FLAG_RF;
     /* SYSCALL and interrupt gates into an inner ring clear TF and with it this trap. */
     if (trap && ((cpu->sflags & FLAG_TF) || cpu->cpl == cpl))
         cpu->db_pending |= DR6_BS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AVX moves, which need no stub, and VZEROUPPER, VZEROALL. Every write to an XMM register clears the upper half
- * of its YMM register (SDM vol. 1, 14.1.4).
+ * AVX moves, which need no stub, and VZEROUPPER, VZEROALL. Every write to an XMM register clears
+ * the upper half of its YMM register (SDM vol. 1, 14.1.4).
  */
 #include <string.h>
 

@@ -228,9 +228,21 @@ static gva gather_addr(struct cpu *cpu, const struct insn *in, struct gather_for
     return mem_seg_addr(cpu, in, offset, form.element, false);
 }
 
+/* Every mask element becomes all ones or zero, by its sign; what lies above the mask is cleared. */
+static void gather_expand_mask(struct cpu *cpu, const struct insn *in, unsigned size,
+                               unsigned bytes)
+{
+    for (unsigned pos = 0; pos < bytes; pos += size) {
+        u64 ones = *ymm_at(cpu, in->vreg, pos + size - 1) >> 7 ? ~(u64)0 : 0;
+
+        ymm_put(cpu, in->vreg, pos, ones, size);
+    }
+    ymm_clear_from(cpu, in->vreg, bytes);
+}
+
 /*
- * Elements are loaded in order, and the mask's element is cleared with each: after a fault in the middle the instruction
- * goes on where it was (SDM vol. 2, VGATHERDPS).
+ * Elements are loaded in order, and the mask's element is cleared with each: after a fault in the middle the
+ * instruction goes on where it was (SDM vol. 2, VGATHERDPS).
  */
 static void gather(struct cpu *cpu, const struct insn *in, struct gather_form form)
 {
@@ -240,14 +252,17 @@ static void gather(struct cpu *cpu, const struct insn *in, struct gather_form fo
     fpu_check_avx(cpu, in);
     if (in->reg == in->index || in->reg == in->vreg || in->index == in->vreg)
         cpu_ud(cpu, in);
+    gather_expand_mask(cpu, in, size, in->flags & INSN_VEX_L ? 32 : 16);
     for (unsigned i = 0; i < count; i++) {
-        if (*ymm_at(cpu, in->vreg, i * size + size - 1) >> 7)
+        if (*ymm_at(cpu, in->vreg, i * size + size - 1) >> 7) {
             ymm_put(cpu, in->reg, i * size,
                     masked_load(cpu, in, gather_addr(cpu, in, form, i), size), size);
+            ymm_clear_from(cpu, in->reg, in->flags & INSN_VEX_L ? 32 : 16);
+        }
         ymm_put(cpu, in->vreg, i * size, 0, size);
     }
     ymm_clear_from(cpu, in->reg, count * size);
-    ymm_clear_from(cpu, in->vreg, count * size);
+    ymm_clear_from(cpu, in->vreg, 0);
 }
 
 static void gather_d32(struct cpu *cpu, const struct insn *in)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MMX: run by the host on 64-bit values; what the x87 state makes of it is done here (SDM vol. 3A, 13.1 and 13.2):
- * TOP becomes 0, all tags valid, and bits 64-79 of a register that is written are set.
+ * MMX: run by the host on 64-bit values; what the x87 state makes of it is done here (SDM vol. 3A,
+ * 13.1 and 13.2): TOP becomes 0, all tags valid, and bits 64-79 of a register that is written are
+ * set.
  */
 #include <string.h>
 
@@ -63,7 +64,10 @@ insn_fn *const x_mmx[8] = SIMD_TABLE(mmx_reg, mmx_mem);
 
 /* --- Between MMX and XMM registers --- */
 
-/* Unlike the instructions above these may fault when they have computed: the x87 state is then as before. */
+/*
+ * Unlike the instructions above these may fault when they have computed: the x87 state is then as
+ * before.
+ */
 static void cvt_mmx(struct cpu *cpu, const struct insn *in, const struct hostop *op, void *rm)
 {
     unsigned top = FIELD_GET(FSW_TOP, cpu->xsave.fsw);

@@ -2,8 +2,9 @@
 /*
  * SSE and AVX: instructions run by the host (hostop.h), and moves, which need no stub.
  *
- * Memory operands: SDM vol. 2A, 2.4 (exception classes). A legacy instruction with a 16-byte operand wants it aligned
- * unless its row says otherwise; stores check the whole operand before the first byte.
+ * Memory operands: SDM vol. 2A, 2.4 (exception classes). A legacy instruction with a 16-byte
+ * operand wants it aligned unless its row says otherwise; stores check the whole operand before the
+ * first byte.
  */
 #include <string.h>
 

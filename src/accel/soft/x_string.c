@@ -367,25 +367,37 @@ static u64 string_single(struct cpu *cpu, const struct insn *in, const struct st
     return 1;
 }
 
-/* Returns false when the block must be left with the instruction unfinished. Not inline: see INSN_TAIL. */
+/* Up to `count` elements, in a run or one by one. Returns how many. */
+static u64 string_some(struct cpu *cpu, const struct insn *in, const struct string_op *op,
+                       u64 count, bool *ended)
+{
+    u64 done = cpu->mode & MODE_STEP ? 0 : string_run(cpu, in, op, count, ended);
+
+    return done ? done : string_single(cpu, in, op, ended);
+}
+
+/*
+ * Returns false when the block must be left with the instruction unfinished. Not inline: see INSN_TAIL.
+ *
+ * A fault in the middle finds the flags as they were before the instruction (SDM vol. 2B, REP), so those of a
+ * comparison are not left in place while it goes on.
+ */
 __attribute__((noinline)) static bool string_repeat(struct cpu *cpu, const struct insn *in,
                                                     const struct string_op *op)
 {
     u64 count = address_cut(in, cpu->gpr[RCX]);
+    u64 flags = cpu->aflags;
     bool ended = false;
 
     while (count) {
-        u64 done = cpu->mode & MODE_STEP ? 0 : string_run(cpu, in, op, count, &ended);
-
-        if (!done)
-            done = string_single(cpu, in, op, &ended);
-        count -= done;
+        count -= string_some(cpu, in, op, count, &ended);
         string_reg_set(cpu, in, RCX, count);
         if (ended || !count)
             break;
         if (cpu->mode & MODE_STEP ||
             atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed))
             return false;
+        cpu->aflags = flags;
     }
     return true;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x87. Instructions that compute run on the host with the guest's whole x87 image loaded (hostop_stub.c), so flags, tags,
- * stack faults and responses to exceptions are the processor's own. Those that only move the environment are done here.
+ * x87. Instructions that compute run on the host with the guest's whole x87 image loaded
+ * (hostop_stub.c), so flags, tags, stack faults and responses to exceptions are the processor's
+ * own. Those that only move the environment are done here.
  *
- * Exceptions are reported late: an instruction that meets an unmasked one sets FSW.ES, and the next waiting
- * instruction raises #MF. No stub starts with FSW.ES set, so the host never gets its #MF.
- * SDM: Intel 64 and IA-32 Architectures Software Developer's Manual, order 325462-080, vol. 1, chapter 8.
+ * Exceptions are reported late: an instruction that meets an unmasked one sets FSW.ES, and the next
+ * waiting instruction raises #MF. No stub starts with FSW.ES set, so the host never gets its #MF.
+ * SDM: Intel 64 and IA-32 Architectures Software Developer's Manual, order 325462-080, vol. 1,
+ * chapter 8.
  */
 #include <string.h>
 
@@ -24,8 +26,9 @@ static u64 x87_operand_offset(const struct cpu *cpu, const struct insn *in)
 }
 
 /*
- * Run the stub, then put the guest's addresses where the host wrote its own. Whether FIP, FDP and FOP are
- * written at all is the host's rule (CPUID.7.0:EBX bits 6 and 13), seen from marks that no stub can leave.
+ * Run the stub, then put the guest's addresses where the host wrote its own. Whether FIP, FDP and
+ * FOP are written at all is the host's rule (CPUID.7.0:EBX bits 6 and 13), seen from marks that no
+ * stub can leave.
  */
 static void x87_run(struct cpu *cpu, const struct insn *in, void *mem)
 {
@@ -83,18 +86,44 @@ static void x87_load(struct cpu *cpu, const struct insn *in)
     INSN_NEXT(cpu, in);
 }
 
-/* The operand is made writable first; whether it is written is up to the instruction (unmasked exceptions). */
+/* With all exceptions masked the operand is always written: it is made writable first. */
+static void x87_store_masked(struct cpu *cpu, const struct insn *in, unsigned size)
+{
+    gva addr = insn_addr(cpu, in, size, true);
+    void *p = mem_rmw(cpu, in, addr, size);
+
+    x87_call(cpu, in, p);
+    mem_rmw_end(cpu, in, addr, p, size);
+}
+
+/*
+ * An unmasked exception other than inexact keeps memory from being accessed at all, so the
+ * instruction runs first; its result counts only when the store did not fault.
+ */
+static void x87_store_unmasked(struct cpu *cpu, const struct insn *in, unsigned size)
+{
+    struct xsave_area before = cpu->xsave;
+    struct xsave_area after;
+    u8 result[16];
+
+    x87_call(cpu, in, result);
+    if (cpu->xsave.fsw & ~cpu->xsave.fcw & (FSW_IE | FSW_OE | FSW_UE))
+        return;
+    after = cpu->xsave;
+    cpu->xsave = before;
+    simd_write(cpu, in, insn_addr(cpu, in, size, true), result, size);
+    cpu->xsave = after;
+}
+
 static void x87_store(struct cpu *cpu, const struct insn *in)
 {
     unsigned size = in->hostop->size;
-    gva addr;
-    void *p;
 
     fpu_check_x87(cpu, in);
-    addr = insn_addr(cpu, in, size, true);
-    p = mem_rmw(cpu, in, addr, size);
-    x87_call(cpu, in, p);
-    mem_rmw_end(cpu, in, addr, p, size);
+    if (likely((cpu->xsave.fcw & FCW_MASKS) == FCW_MASKS) || (cpu->xsave.fsw & FSW_ES))
+        x87_store_masked(cpu, in, size);
+    else
+        x87_store_unmasked(cpu, in, size);
     INSN_NEXT(cpu, in);
 }
 

@@ -2,9 +2,9 @@
 /*
  * FXSAVE, FXRSTOR, the XSAVE family, LDMXCSR and STMXCSR.
  *
- * The guest's registers are kept in an image of the same layout, so saving is copying; what is here is which bytes are
- * touched, and the checks. SDM vol. 1, 10.5 (FXSAVE) and chapter 13 (XSAVE). SDM: Intel 64 and IA-32 Architectures
- * Software Developer's Manual, order 325462-080.
+ * The guest's registers are kept in an image of the same layout, so saving is copying; what is here
+ * is which bytes are touched, and the checks. SDM vol. 1, 10.5 (FXSAVE) and chapter 13 (XSAVE).
+ * SDM: Intel 64 and IA-32 Architectures Software Developer's Manual, order 325462-080.
  */
 #include <string.h>
 
@@ -34,7 +34,10 @@ _Static_assert(sizeof(struct xsave_area) == XSAVE_SIZE, "image layout");
 
 /* --- Parts of the legacy region --- */
 
-/* The forms with REX.W keep 64-bit pointers; the others a 32-bit offset and a selector, which reads 0 (fpu.c). */
+/*
+ * The forms with REX.W keep 64-bit pointers; the others a 32-bit offset and a selector, which reads
+ * 0 (fpu.c).
+ */
 static bool xsave_64(const struct insn *in)
 {
     return (in->flags & INSN_OSZ) >> INSN_OSZ_SHIFT == 3;
@@ -156,7 +159,9 @@ static void xsave_probe(struct cpu *cpu, const struct insn *in, gva addr, unsign
     mem_run(cpu, in, addr + size - 1, &one, ACCESS_WRITE);
 }
 
-/* How many bytes from the start of the area the components `save` reach; the header always counts. */
+/*
+ * How many bytes from the start of the area the components `save` reach; the header always counts.
+ */
 static unsigned xsave_extent(u64 save)
 {
     return save & XCR0_AVX ? XSAVE_SIZE : XSAVE_AVX;
@@ -216,7 +221,10 @@ static void xsave(struct cpu *cpu, const struct insn *in)
     INSN_NEXT(cpu, in);
 }
 
-/* The modified optimization is not made: components are written also when memory holds them already. */
+/*
+ * The modified optimization is not made: components are written also when memory holds them
+ * already.
+ */
 static void xsaveopt(struct cpu *cpu, const struct insn *in)
 {
     xsave_standard(cpu, in, true);
@@ -247,7 +255,10 @@ insn_fn *const x_xsavec_M[8] = X_MEM(xsavec);
 
 /* --- XRSTOR --- */
 
-/* SDM vol. 1, 13.8.1: which headers are refused. With AVX the only extended component, both formats have one layout. */
+/*
+ * SDM vol. 1, 13.8.1: which headers are refused. With AVX the only extended component, both formats
+ * have one layout.
+ */
 static void xrstor_check_header(struct cpu *cpu, const struct insn *in, const u64 *header)
 {
     bool compact = header[1] & XCOMP_BV_COMPACT;
@@ -294,8 +305,8 @@ static void xrstor_apply(struct cpu *cpu, const struct insn *in, const u8 *area,
 }
 
 /*
- * The MXCSR to load. Standard format: with either vector component requested, from memory. Compacted: part of the SSE
- * component, initial value included.
+ * The MXCSR to load. Standard format: with either vector component requested, from memory.
+ * Compacted: part of the SSE component, initial value included.
  */
 static u32 xrstor_mxcsr(const struct cpu *cpu, const u8 *area, u64 rfbm, const u64 *header)
 {

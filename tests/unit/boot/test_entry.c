@@ -101,7 +101,11 @@ static void nothing_is_written_elsewhere(void **state)
 {
     static const struct {
         gpa begin, end;
-    } allowed[] = { { 0x40E, 0x410 }, { 0x413, 0x415 }, { 0x500, 0x530 }, { 0x9000, 0xF000 } };
+    } allowed[] = { { 0x40E, 0x410 },
+                    { 0x413, 0x415 },
+                    { 0x500, 0x530 },
+                    { 0x9000, 0xF000 },
+                    { 0xFFFE0, 0xFFFF5 } };
     struct ram *ram = *state;
     struct cpu_boot_state cpu;
     gpa at = 0;
@@ -126,6 +130,21 @@ static void bios_data_names_the_ebda(void **state)
     assert_int_equal(load_le16(ram->host + 0x413), 639);
 }
 
+/* Both ways of writing the address 0xFFFF0 lead to the same code. */
+static void a_jump_to_the_bios_shuts_the_processor_down(void **state)
+{
+    static const u8 jump[] = { 0xEA, 0xE0, 0xFF, 0x00, 0xF0 };
+    static const u8 shutdown[] = { 0x2E, 0x0F, 0x01, 0x1E, 0xE8, 0xFF, 0xCC };
+    static const u8 empty_table[6] = { 0 };
+    struct ram *ram = *state;
+    struct cpu_boot_state cpu;
+
+    entry_write(ram, BOOT_MODE_LONG64, &cpu);
+    assert_memory_equal(ram->host + 0xFFFF0, jump, sizeof(jump));
+    assert_memory_equal(ram->host + 0xFFFE0, shutdown, sizeof(shutdown));
+    assert_memory_equal(ram->host + 0xFFFE8, empty_table, sizeof(empty_table));
+}
+
 static void registers_not_named_are_zero(void **state)
 {
     struct cpu_boot_state cpu;
@@ -147,6 +166,7 @@ int main(void)
         TEST(long_mode_maps_the_low_4g_to_themselves),
         TEST(nothing_is_written_elsewhere),
         TEST(bios_data_names_the_ebda),
+        TEST(a_jump_to_the_bios_shuts_the_processor_down),
         TEST(registers_not_named_are_zero),
     };
 

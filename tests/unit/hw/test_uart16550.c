@@ -360,6 +360,7 @@ static void fifo_takes_sixteen_bytes_in_order(void **state)
         assert_int_equal(get(f, RBR), 'a' + i);
     }
     assert_int_equal(get(f, LSR), 0x60);
+    assert_int_equal(get(f, RBR), 0); /* an empty FIFO */
     assert_int_equal(f->host.resumes, 1);
 }
 

@@ -134,10 +134,8 @@ bool native_has(enum cpu_feature feature)
     case FEAT_SHA: return b7 & BIT(29);
     case FEAT_GFNI: return c7 & BIT(8);
     case FEAT_VAES: return c7 & BIT(9);
-    case FEAT_XSAVEOPT:
-        return xsave & BIT(0);
-    case FEAT_XSAVEC:
-        return xsave & BIT(1);
+    case FEAT_XSAVEOPT: return xsave & BIT(0);
+    case FEAT_XSAVEC: return xsave & BIT(1);
     case FEAT_VPCLMULQDQ: return c7 & BIT(10);
     default: return true;
     }

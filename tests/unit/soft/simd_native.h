@@ -13,8 +13,8 @@ struct native {
 };
 
 /*
- * Run `size` bytes of code, which fall through. Returns 0, or the signal that they met (SIGFPE, SIGSEGV, SIGILL):
- * then only n->xsave.mxcsr is set, to its value at the fault.
+ * Run `size` bytes of code, which fall through. Returns 0, or the signal that they met (SIGFPE,
+ * SIGSEGV, SIGILL): then only n->xsave.mxcsr is set, to its value at the fault.
  */
 int native_run(struct native *n, const u8 *bytes, unsigned size);
 
@@ -24,9 +24,15 @@ bool native_has(enum cpu_feature feature);
 /* Where native_run puts the code. */
 u64 native_code_address(void);
 
-/* Install the signal handlers and map the code page; call first of all. False on a host without AVX. */
+/*
+ * Install the signal handlers and map the code page; call first of all. False on a host without
+ * AVX.
+ */
 bool native_setup(void);
 
-/* cmocka takes signals for itself around each test: remember the present handlers, and put them back inside one. */
+/*
+ * cmocka takes signals for itself around each test: remember the present handlers, and put them
+ * back inside one.
+ */
 void native_keep_handlers(void);
 void native_arm(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A CPU with real memory, TLB and page walk over 2 MiB of RAM, for tests of the system instructions: tables below are in
- * place, faults are caught. Paging is off but for sys_long and sys_paged, which map RAM to itself in 4 KiB pages.
+ * A CPU with real memory, TLB and page walk over 2 MiB of RAM, for tests of the system instructions: the tables
+ * below are in place, faults are caught. Paging is off but in long mode, where RAM is mapped to itself in 4 KiB pages.
  */
 #pragma once
 
@@ -68,15 +68,16 @@ struct sys {
     struct cpu *cpu;
     struct cpuid_host host;
 
-    u32 code;     /* error code of the fault */
-    bool next;    /* the handler went on to the next instruction */
-    unsigned code_writes;
+    u32 code;        /* error code of the fault */
+    bool next;       /* the handler went on to the next instruction */
+    bool keep_going; /* faults may come after a part is done: do not compare registers */
 
     /* The local APIC. */
     u64 apic_base;
     u8 cr8;
     u32 apic_msr;
     u64 apic_value, deadline;
+    unsigned deadline_writes;
     bool apic_refuses;
 
     /* Ports: reads give what sys_port_value says, writes are recorded. */
@@ -107,8 +108,10 @@ void sys_unmap(struct sys *s, gva addr);
 void sys_descriptor(struct sys *s, u16 selector, u32 base, u32 limit, u16 attr);
 
 /* A gate in the IDT, or a call gate in the GDT with sys_call_gate. */
-void sys_idt(struct sys *s, unsigned vector, u16 selector, u64 offset, unsigned type, unsigned dpl, unsigned ist);
-void sys_call_gate(struct sys *s, u16 selector, u16 target, u64 offset, unsigned type, unsigned dpl, unsigned count);
+void sys_idt(struct sys *s, unsigned vector, u16 selector, u64 offset, unsigned type, unsigned dpl,
+             unsigned ist);
+void sys_call_gate(struct sys *s, u16 selector, u16 target, u64 offset, unsigned type, unsigned dpl,
+                   unsigned count);
 
 /* Instructions: 3 bytes long; with registers only, or with a memory operand at `addr`. `width` 1, 2, 4, 8. */
 struct insn sys_reg(unsigned width, unsigned reg, unsigned rm);

@@ -242,7 +242,6 @@ static void unknown_opcodes_are_undefined(void **state)
         { FX_64, { 0xFF, 0xE8 } },
         { FX_64, { 0x8C, 0xF8 } },
         { FX_64, { 0x0F, 0xAA } },
-        { FX_32, { 0x0F, 0x05 } },
         { FX_32, { 0x0F, 0x01, 0xF8 } },
         { FX_16, { 0x62, 0xC0 } },
         { FX_32, { 0xC4, 0xC0, 0, 0 } },

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of the SIMD and x87 rows and of their host operations: every row, with random registers, against the
- * host executing the same bytes.
+ * Tests of the SIMD and x87 rows and of their host operations: every row, with random registers,
+ * against the host executing the same bytes.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -293,6 +294,60 @@ static void the_same_form_has_one_operation(void **state)
     assert_ptr_not_equal(op[0], op[2]);
 }
 
+/* Two CPUs on two threads with one cache; returns how often #XM came with the right flags. */
+static void *divide_by_zero(void *arg)
+{
+    struct fx *fx = arg;
+    u32 one = 0x3F800000;
+    uintptr_t good = 0;
+
+    for (unsigned i = 0; i < 500; i++) {
+        fpu_reset(fx->cpu);
+        memcpy(fx->cpu->xsave.xmm[1], &one, 4);
+        fx->cpu->xsave.mxcsr = 0;
+        if (simd_run(fx, (const u8[]){ 0xF3, 0x0F, 0x5E, 0xCA }, 4) == VEC_XM &&
+            fx->cpu->xsave.mxcsr == 4)
+            good++;
+        /* A form of its own each time: shufps xmm1, xmm2, imm8 */
+        simd_run(fx, (const u8[]){ 0x0F, 0xC6, 0xCA, (u8)i }, 4);
+        if (fx->cpu->xsave.xmm[1][(i & 3) == 0 ? 3 : 15] == ((i & 3) == 0 ? 0x3F : 0))
+            good++;
+    }
+    return (void *)good;
+}
+
+static void threads_share_the_cache(void **state)
+{
+    struct fx *other = fx_new(FX_64);
+    struct cpu *cpu = other->cpu;
+    pthread_t thread;
+    void *good;
+
+    (void)state;
+    native_arm();
+    other->soft.hostops = shared->soft.hostops;
+    cpu->cr0 = shared->cpu->cr0;
+    cpu->cr4 = shared->cpu->cr4;
+    assert_int_equal(pthread_create(&thread, NULL, divide_by_zero, other), 0);
+    assert_int_equal((uintptr_t)divide_by_zero(shared), 1000);
+    pthread_join(thread, &good);
+    assert_int_equal((uintptr_t)good, 1000);
+    fx_free(other);
+}
+
+/* A SIGFPE that no stub caused goes where it went before. */
+static void other_signals_are_passed_on(void **state)
+{
+    static struct native n;
+
+    (void)state;
+    native_arm();
+    memset(&n, 0, sizeof(n));
+    n.xsave.mxcsr = MXCSR_DEFAULT;
+    n.xsave.fcw = FCW_INIT;
+    assert_int_equal(native_run(&n, (const u8[]){ 0x48, 0xF7, 0xF1 }, 3), SIGFPE); /* div rcx */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +356,8 @@ int main(void)
         cmocka_unit_test(x87_unmasked_exceptions_wait_for_the_next_instruction),
         cmocka_unit_test(all_forms_fit_the_cache),
         cmocka_unit_test(the_same_form_has_one_operation),
+        cmocka_unit_test(threads_share_the_cache),
+        cmocka_unit_test(other_signals_are_passed_on),
     };
 
     int result;

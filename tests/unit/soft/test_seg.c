@@ -115,14 +115,14 @@ static void data_segment_faults(void **state)
         int vector;
         u32 code;
     } cases[] = {
-        { 0, GDT_BYTES, VEC_GP, GDT_BYTES },  /* beyond the table */
-        { 0, SEL_TSS, VEC_GP, SEL_TSS },      /* a system descriptor */
-        { 0, SEL_XONLY, VEC_GP, SEL_XONLY },  /* code that cannot be read */
+        { 0, GDT_BYTES, VEC_GP, GDT_BYTES },     /* beyond the table */
+        { 0, SEL_TSS, VEC_GP, SEL_TSS },         /* a system descriptor */
+        { 0, SEL_XONLY, VEC_GP, SEL_XONLY },     /* code that cannot be read */
         { 0, SEL_DATA0 | 1, VEC_GP, SEL_DATA0 }, /* RPL above DPL; the code leaves the RPL out */
-        { 3, SEL_DATA0, VEC_GP, SEL_DATA0 },  /* CPL above DPL */
+        { 3, SEL_DATA0, VEC_GP, SEL_DATA0 },     /* CPL above DPL */
         { 0, SEL_DATA_NP, VEC_NP, SEL_DATA_NP },
         { 3, SEL_DATA_NP, VEC_GP, SEL_DATA_NP }, /* rights come before presence */
-        { 3, SEL_CONFORM | 3, SYS_OK, 0 },    /* conforming code: no check of levels */
+        { 3, SEL_CONFORM | 3, SYS_OK, 0 },       /* conforming code: no check of levels */
         { 0, SEL_CODE0, SYS_OK, 0 },
         { 0, SEL_RODATA, SYS_OK, 0 },
         { 3, SEL_CODE0 | 3, VEC_GP, SEL_CODE0 },
@@ -353,7 +353,8 @@ static void fs_and_gs_base_instructions(void **state)
     struct sys *s = *state;
 
     sys_long(s, 3);
-    assert_int_equal(sys_run(s, x_rdfsbase_R, sys_reg(8, 0, RAX)), VEC_UD); /* CR4.FSGSBASE is clear */
+    assert_int_equal(sys_run(s, x_rdfsbase_R, sys_reg(8, 0, RAX)),
+                     VEC_UD); /* CR4.FSGSBASE is clear */
     s->cpu->cr4 |= CR4_FSGSBASE;
     s->cpu->gpr[RAX] = 0x7FFF12345678;
     assert_int_equal(sys_run(s, x_wrfsbase_R, sys_reg(8, 0, RAX)), SYS_OK);

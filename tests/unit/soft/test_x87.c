@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of x87 control: environments in memory in all layouts, control and status words, pending exceptions, MMX. */
+/*
+ * Tests of x87 control: environments in memory in all layouts, control and status words, pending
+ * exceptions, MMX.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -133,8 +136,7 @@ static void real_mode_environment_has_linear_addresses(void **state)
     struct cpu *cpu = fx->cpu;
 
     (void)state;
-    cpu->mode =
-        MODE_CS_D; /* 32-bit sizes without protection: unreal mode, the shortest way to the layout */
+    cpu->mode = MODE_CS_D; /* 32-bit sizes without protection: the shortest way to the layout */
     cpu->gpr[RBX] = FX_BASE;
     cpu->xsave.fip = 0x12345678;
     cpu->xsave.fdp = 0x9ABCDEF0;
@@ -280,6 +282,31 @@ static void unmasked_invalid_store_writes_nothing(void **state)
     assert_int_equal(SIMD_RUN(fx, 0xDD, 0x1B), FX_NO_FAULT); /* fstp qword [rbx], empty stack */
     assert_int_equal(fx_get(fx, FX_BASE, 8), 0x1122334455667788);
     assert_true(fx->cpu->xsave.fsw & FSW_ES);
+    SIMD_RUN(fx, 0xDB, 0xE2); /* fnclex */
+    fx->writable[0] = false;  /* nor does it look at the page */
+    fx_tlb_clear(fx);
+    assert_int_equal(SIMD_RUN(fx, 0xDD, 0x1B), FX_NO_FAULT);
+    simd_fx_free(fx);
+}
+
+static void unmasked_inexact_store_that_faults_changes_nothing(void **state)
+{
+    struct fx *fx = simd_fx_new(FX_64);
+    struct xsave_area before;
+
+    (void)state;
+    fx->cpu->gpr[RBX] = FX_BASE;
+    SIMD_RUN(fx, 0xD9, 0xEB); /* fldpi */
+    fx->cpu->xsave.fcw = FCW_INIT & ~0x20;
+    before = fx->cpu->xsave;
+    fx->writable[0] = false;
+    fx_tlb_clear(fx);
+    assert_int_equal(SIMD_RUN(fx, 0xD9, 0x1B), VEC_PF); /* fstp dword [rbx] */
+    assert_memory_equal(&before, &fx->cpu->xsave, sizeof(before));
+    fx->writable[0] = true;
+    assert_int_equal(SIMD_RUN(fx, 0xD9, 0x1B), FX_NO_FAULT);
+    assert_int_equal(fx_get(fx, FX_BASE, 4), 0x40490FDB);
+    assert_true(fx->cpu->xsave.fsw & FSW_ES);
     simd_fx_free(fx);
 }
 
@@ -332,6 +359,7 @@ int main(void)
         cmocka_unit_test(fault_pointers_are_the_guests),
         cmocka_unit_test(stores_that_fault_keep_the_stack),
         cmocka_unit_test(unmasked_invalid_store_writes_nothing),
+        cmocka_unit_test(unmasked_inexact_store_that_faults_changes_nothing),
         cmocka_unit_test(mmx_write_sets_the_exponent),
         cmocka_unit_test(reset_is_the_state_after_fninit),
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of what SIMD and x87 instructions check before they compute: control registers, alignment, pages. Every row
- * is driven; nothing may change when an instruction faults.
+ * Tests of what SIMD and x87 instructions check before they compute: control registers, alignment,
+ * pages. Every row is driven; nothing may change when an instruction faults.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -237,6 +237,19 @@ static void a_fault_in_the_middle_finds_exact_registers(void **state)
     assert_memory_equal(fx->ram + 0x1FFC, fx->ram, 0x1C00);
 }
 
+static void a_fault_in_a_compare_finds_the_old_flags(void **state)
+{
+    struct fx *fx = *state;
+
+    fx->readable[2] = false;
+    fx_tlb_fill(fx);
+    fx->cpu->aflags = FLAG_CF | FLAG_OF;
+    string_set(fx, PAGE(2) - 8, PAGE(0), 5);
+    assert_int_equal(FX_RUN(fx, 0xF3, 0xA7), VEC_PF);
+    assert_string(fx, PAGE(2), PAGE(0) + 8, 3);
+    assert_int_equal(fx_flags(fx), FLAG_CF | FLAG_OF);
+}
+
 static void a_fault_inside_an_element_stops_before_it(void **state)
 {
     struct fx *fx = *state;
@@ -349,6 +362,7 @@ int main(void)
         TEST64(repne_scas_stops_after_the_match),
         TEST64(repe_cmps_stops_after_the_difference),
         TEST64(a_fault_in_the_middle_finds_exact_registers),
+        TEST64(a_fault_in_a_compare_finds_the_old_flags),
         TEST64(a_fault_inside_an_element_stops_before_it),
         TEST64(requests_leave_between_runs),
         TEST64(single_step_sees_each_element),

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of FXSAVE, FXRSTOR, the XSAVE family and MXCSR loads: layouts against the host, checks against the manual. */
+/*
+ * Tests of FXSAVE, FXRSTOR, the XSAVE family and MXCSR loads: layouts against the host, checks
+ * against the manual.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# Completion of mote's command line for bash. Made from the table of options.
+_mote()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} files= words=
+    local option=${COMP_WORDS[COMP_CWORD - 1]/#--/-}
+
+    case $option in
+    -M|-machine)
+        words="microvm help" ;;
+    -accel)
+        words="soft kvm tcg help" ;;
+    -cpu)
+        words="max host qemu64 help" ;;
+    -m) files= ;;
+    -smp) files= ;;
+    -global) files= ;;
+    -rtc) files= ;;
+    -uuid) files= ;;
+    -kernel) files=1 ;;
+    -initrd) files=1 ;;
+    -append) files= ;;
+    -bios) files=1 ;;
+    -L) files=1 ;;
+    -serial)
+        words="none null stdio mon:stdio pty file: pipe: unix: tcp: telnet: chardev:" ;;
+    -chardev)
+        words="file null pipe pty socket stdio help" ;;
+    -display)
+        words="none" ;;
+    -monitor)
+        words="none" ;;
+    -device)
+        words="isa-debug-exit isa-debugcon help" ;;
+    -name) files= ;;
+    -action) files= ;;
+    -pidfile) files=1 ;;
+    -d)
+        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu help" ;;
+    -D) files=1 ;;
+    *)
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -device -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+    esac
+    if [[ $files ]]; then
+        COMPREPLY=($(compgen -f -- "$word"))
+    else
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
+    fi
+}
+complete -o filenames -F _mote mote

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* struct config: its defaults and its end. */
+#include "cli/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/number.h"
+
+#define CONFIG_RAM_DEFAULT MIB(128)
+
+void config_init(struct config *config)
+{
+    *config = (struct config){
+        .machine = {
+            .isa_serial = true,
+            .x_option_roms = true,
+            .auto_kernel_cmdline = true,
+            .kernel_decompress = true,
+            .graphics = true,
+        },
+        .smp = { .cpus = 1, .sockets = 1, .cores = 1, .threads = 1, .maxcpus = 1 },
+        .ram_size = CONFIG_RAM_DEFAULT,
+    };
+}
+
+static void config_free_chardev(struct chardev_config *chardev)
+{
+    free(chardev->id);
+    free(chardev->text);
+    free(chardev->path);
+    free(chardev->host);
+    free(chardev->port);
+    free(chardev->logfile);
+}
+
+static void config_free_properties(struct property *properties, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        free(properties[i].key);
+        free(properties[i].value);
+    }
+}
+
+static void config_free_device(struct device_config *device)
+{
+    free(device->text);
+    free(device->model);
+    free(device->id);
+    config_free_properties(device->properties, device->property_count);
+}
+
+static void config_free_strings(char **strings, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        free(strings[i]);
+}
+
+void config_free(struct config *config)
+{
+    char *const strings[] = {
+        config->machine.kernel_irqchip,
+        config->machine.oem_id,
+        config->machine.oem_table_id,
+        config->cpu.model,
+        config->kernel,
+        config->initrd,
+        config->append,
+        config->bios,
+        config->name,
+        config->pidfile,
+        config->log_path,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+        free(strings[i]);
+    for (unsigned i = 0; i < config->cpu.flag_count; i++)
+        free(config->cpu.flags[i].name);
+    config_free_properties(config->cpu.properties, config->cpu.property_count);
+    config_free_strings(config->serial_chardev, config->serial_count);
+    config_free_strings(config->firmware_dirs, config->firmware_dir_count);
+    for (unsigned i = 0; i < config->chardev_count; i++)
+        config_free_chardev(&config->chardevs[i]);
+    for (unsigned i = 0; i < config->device_count; i++)
+        config_free_device(&config->devices[i]);
+    memset(config, 0, sizeof(*config));
+}
+
+const struct chardev_config *config_chardev(const struct config *config, const char *id)
+{
+    for (unsigned i = 0; i < config->chardev_count; i++)
+        if (!strcmp(config->chardevs[i].id, id))
+            return &config->chardevs[i];
+    return NULL;
+}
+
+const char *device_config_get(const struct device_config *device, const char *key)
+{
+    for (unsigned i = device->property_count; i-- > 0;)
+        if (!strcmp(device->properties[i].key, key))
+            return device->properties[i].value;
+    return NULL;
+}
+
+u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise)
+{
+    const char *text = device_config_get(device, key);
+    u64 value;
+
+    return text && number_parse(text, UINT64_MAX, &value) == NUMBER_OK ? value : otherwise;
+}

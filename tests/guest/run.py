@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs one assembly guest on mote and, where there is one, on QEMU's microvm, and compares what the two print.
+
+    tests/guest/run.py --mote build/mote --source tests/guest/except.S build/tests/guest/except.elf
+
+A comment in the source may say how it is run:  options: -smp 2 | status: 0 | alone (no comparison).
+What QEMU does otherwise than the manuals is listed in qemu-differs.txt. The output is TAP.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+SCALE = float(os.environ.get("MOTE_TEST_SCALE", "1"))
+TIMEOUT = 60
+STATUS_GOOD = 33  # isa-debug-exit with 0x10
+DIFFERS = pathlib.Path(__file__).resolve().parent / "qemu-differs.txt"
+
+
+class Guest:
+    """How the source wants to be run."""
+
+    def __init__(self, source):
+        text = source.read_text()
+        self.name = source.stem
+        self.options = self._find(text, r"options: (.*?)\s*(?:\*/|$)", "").split()
+        self.status = int(self._find(text, r"status: (\d+)", STATUS_GOOD))
+        self.alone = bool(re.search(r"\balone\b", text.split("#include")[0]))
+
+    @staticmethod
+    def _find(text, pattern, default):
+        match = re.search(pattern, text, re.MULTILINE)
+        return match.group(1) if match else default
+
+
+def differences(name):
+    """What QEMU is known to do otherwise: names of checks, with * at the end for several."""
+    lines = [line.split("\t")[0] for line in DIFFERS.read_text().splitlines() if not line.startswith("#")]
+    return [line.split(": ", 1)[1] for line in lines if line.startswith(name + ": ")]
+
+
+def known(check, names):
+    return any(check == n or (n.endswith("*") and check.startswith(n[:-1])) for n in names)
+
+
+def run(binary, guest, elf):
+    """(lines, status, error)"""
+    argv = [binary, "-M", "microvm", "-cpu", "max", "-m", "64", "-nodefaults", "-nographic", "-serial", "stdio",
+            "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", elf, *guest.options]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=TIMEOUT * SCALE, check=False)
+    except subprocess.TimeoutExpired as late:
+        text = (late.stdout or b"").decode("ascii", "replace")
+        return text.splitlines(), None, f"timeout after {TIMEOUT * SCALE:.0f} s"
+    return done.stdout.decode("ascii", "replace").splitlines(), done.returncode, done.stderr.decode(errors="replace")
+
+
+def parse(lines):
+    """check -> (verdict, line); verdict is ok, FAIL, skip or the value. The same name again gets a number."""
+    checks = {}
+    for line in lines:
+        match = re.match(r"(ok|FAIL|skip|val) (.*)", line.strip())
+        if not match:
+            continue
+        verdict, name = match.groups()
+        if verdict == "FAIL":
+            name = name.split(" got ")[0]
+        if verdict == "val":
+            name, verdict = name.rsplit(" ", 1)
+        base, again = name, 2
+        while name in checks:
+            name, again = f"{base} ({again})", again + 1
+        checks[name] = verdict, line.strip()
+    return checks
+
+
+class Tap:
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def point(self, good, name, notes=(), skip=False):
+        self.count += 1
+        self.failed += not good
+        clean = name.replace("#", "number ")
+        print(f"{'ok' if good else 'not ok'} {self.count} {clean}{' # SKIP' if skip else ''}")
+        for note in notes:
+            print(f"# {note}")
+
+
+def judge(tap, guest, outcome, excused):
+    lines, status, error = outcome
+    for name, (verdict, line) in parse(lines).items():
+        good = verdict != "FAIL" or known(name, excused)
+        tap.point(good, name, [] if good else [line], skip=verdict == "skip")
+    good = status == guest.status or (excused and status == STATUS_GOOD + 2)
+    tap.point(good, f"exit status {guest.status}",
+              [] if good else [f"got {status}", *error.splitlines(), *lines[-5:]])
+
+
+def compare(tap, ours, reference, excused):
+    """Both must have made the same checks and printed the same values; what either skipped does not count."""
+    for name, (verdict, line) in reference.items():
+        if verdict == "FAIL" and not known(name, excused):
+            tap.point(False, f"QEMU agrees: {name}", [f"QEMU: {line}"])
+    skipped = {n for checks in (ours, reference) for n, (verdict, _) in checks.items() if verdict == "skip"}
+    base = {re.sub(r": .*", "", name) for name in skipped}
+    for name in sorted(set(ours) ^ set(reference)):
+        if not known(name, excused) and re.sub(r": .*", "", name) not in base and not skipped:
+            tap.point(False, f"both make the check: {name}", [f"only {'mote' if name in ours else 'QEMU'} did"])
+    for name in set(ours) & set(reference):
+        values = {ours[name][0], reference[name][0]} - {"ok", "FAIL", "skip"}
+        if len(values) > 1 and not known(name, excused):
+            tap.point(False, f"same value: {name}", [f"mote: {ours[name][1]}", f"QEMU: {reference[name][1]}"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("elf")
+    parser.add_argument("--mote", default="build/mote")
+    parser.add_argument("--source", type=pathlib.Path, required=True)
+    parser.add_argument("--reference", default=shutil.which("qemu-system-x86_64"))
+    args = parser.parse_args()
+    binary = os.environ.get("MOTE", args.mote)
+    guest, tap = Guest(args.source), Tap()
+    excused = differences(guest.name)
+    outcome = run(binary, guest, args.elf)
+    judge(tap, guest, outcome, excused if "qemu" in binary else [])
+    if args.reference and not guest.alone and "qemu" not in binary:
+        reference = run(args.reference, guest, args.elf)
+        compare(tap, parse(outcome[0]), parse(reference[0]), excused)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
