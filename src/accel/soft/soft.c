@@ -362,6 +362,19 @@ static void soft_step(struct cpu *cpu)
         soft_deliver_debug(cpu);
 }
 
+/*
+ * After STI or MOV SS with an interrupt waiting: one instruction, and then the interrupt. Running on to the block's end
+ * could pass a CLI.
+ */
+static void soft_run_shadowed(struct cpu *cpu)
+{
+    cpu->mode |= MODE_STEP;
+    cpu->jmp_key |= MODE_STEP;
+    soft_run_block(cpu, soft_next_block(cpu));
+    cpu->block = NULL;
+    cpu_mode_update(cpu);
+}
+
 static void soft_log_block(struct cpu *cpu)
 {
     char dump[4096];
@@ -373,12 +386,15 @@ static void soft_log_block(struct cpu *cpu)
 static enum accel_exit soft_loop(struct cpu *cpu)
 {
     struct vcpu *vcpu = cpu->vcpu;
+    bool shadowed;
 
     for (;;) {
+        shadowed = false;
         if (unlikely(atomic_load_explicit(&vcpu->requests, memory_order_relaxed))) {
             cpu->block = NULL;
             if (!soft_serve(cpu))
                 return ACCEL_EXIT_REQUEST;
+            shadowed = cpu->shadow;
         }
         if (unlikely(vcpu->run_state != VCPU_RUNNING) && !soft_wait(cpu))
             return ACCEL_EXIT_REQUEST;
@@ -388,6 +404,8 @@ static enum accel_exit soft_loop(struct cpu *cpu)
         cpu->stat_blocks++;
         if (unlikely(cpu->mode & MODE_STEP))
             soft_step(cpu);
+        else if (unlikely(shadowed))
+            soft_run_shadowed(cpu);
         else
             soft_run_block(cpu, soft_next_block(cpu));
     }
