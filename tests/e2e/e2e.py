@@ -198,7 +198,8 @@ def main():
         print(f"no such binary: {args.mote}", file=sys.stderr)
         return 2
     bench = Bench(os.path.abspath(binary), args.reference)
-    if not bench.fetch():
+    needs_guest = args.stress or any(c.check is not checks.refused for c in cases)
+    if needs_guest and not bench.fetch():
         print("1..0 # SKIP the guest kernel cannot be fetched")
         return SKIPPED
     print(f"# {binary}, timeouts times {SCALE:g}", flush=True)

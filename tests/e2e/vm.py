@@ -2,6 +2,7 @@
 """A virtual machine process under test: its console, what to wait for, how it ends."""
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
@@ -29,6 +30,12 @@ def _stdio_pipes():
     return in_guest, in_ours, out_guest, out_ours
 
 
+def _take_terminal():
+    """In the child: stdin becomes the controlling terminal of a session of its own, as a user's is."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def _stdio_pty():
     ours, guest = pty.openpty()
     return guest, ours, guest, ours
@@ -48,7 +55,8 @@ class Vm:
         self.terminal_fd = stdin if terminal else None
         self.attributes = termios.tcgetattr(stdin) if terminal else None
         self.started = time.monotonic()
-        self.process = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=self.errors)
+        self.process = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=self.errors,
+                                        preexec_fn=_take_terminal if terminal else None)
         if not terminal:
             os.close(stdin)
             os.close(stdout)
