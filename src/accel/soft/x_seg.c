@@ -108,7 +108,7 @@ static void seg_load_pointer(struct cpu *cpu, const struct insn *in, enum seg_re
     memcpy(&offset, pointer, width);
     memcpy(&selector, pointer + width, 2);
     seg_load(cpu, in, seg, selector);
-    seg_set_reg(cpu, in->reg, width, offset);
+    seg_set_reg(cpu, in->rm, width, offset);
 }
 
 #define SEG_DEFINE_POINTER(name, SEG) \
@@ -135,7 +135,7 @@ static void seg_base_check(struct cpu *cpu, const struct insn *in)
 
 static void seg_base_write(struct cpu *cpu, const struct insn *in, enum seg_reg seg)
 {
-    u64 base = cpu->gpr[in->reg];
+    u64 base = cpu->gpr[in->rm];
 
     seg_base_check(cpu, in);
     if (far_width(in) == 4)
@@ -148,14 +148,14 @@ static void seg_base_write(struct cpu *cpu, const struct insn *in, enum seg_reg 
 static void seg_rdfsbase(struct cpu *cpu, const struct insn *in)
 {
     seg_base_check(cpu, in);
-    seg_set_reg(cpu, in->reg, far_width(in), cpu->seg[SEG_FS].base);
+    seg_set_reg(cpu, in->rm, far_width(in), cpu->seg[SEG_FS].base);
     INSN_NEXT(cpu, in);
 }
 
 static void seg_rdgsbase(struct cpu *cpu, const struct insn *in)
 {
     seg_base_check(cpu, in);
-    seg_set_reg(cpu, in->reg, far_width(in), cpu->seg[SEG_GS].base);
+    seg_set_reg(cpu, in->rm, far_width(in), cpu->seg[SEG_GS].base);
     INSN_NEXT(cpu, in);
 }
 
