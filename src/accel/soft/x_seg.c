@@ -108,7 +108,7 @@ static void seg_load_pointer(struct cpu *cpu, const struct insn *in, enum seg_re
     memcpy(&offset, pointer, width);
     memcpy(&selector, pointer + width, 2);
     seg_load(cpu, in, seg, selector);
-    seg_set_reg(cpu, in->rm, width, offset);
+    seg_set_reg(cpu, in->reg, width, offset);
 }
 
 #define SEG_DEFINE_POINTER(name, SEG) \
