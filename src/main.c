@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/config.h"
 #include "cli/options.h"
+#include "host/daemon.h"
 #include "host/pidfile.h"
 #include "host/signals.h"
 #include "machine/machine.h"
@@ -21,8 +22,15 @@ static void main_terminate(void *arg)
     machine_request(arg, MACHINE_QUIT, 0);
 }
 
+/* The parent of -daemonize is told that all is set up. */
+static bool main_ready(const struct config *config, struct daemon *daemon, struct error *err)
+{
+    return !config->daemonize || daemon_ready(daemon, err);
+}
+
 /* Run a built machine. Returns the exit status. */
-static int main_run(struct microvm *vm, const struct config *config, struct error *err)
+static int main_run(struct microvm *vm, const struct config *config, struct daemon *daemon,
+                    struct error *err)
 {
     struct machine *machine = microvm_machine(vm);
     struct pidfile *pidfile = config->pidfile ? pidfile_new(config->pidfile, err) : NULL;
@@ -31,7 +39,7 @@ static int main_run(struct microvm *vm, const struct config *config, struct erro
 
     if (!config->pidfile || pidfile)
         signals = signals_new(machine->loop, main_terminate, machine, err);
-    if (signals)
+    if (signals && main_ready(config, daemon, err))
         status = machine_run(machine);
     else
         log_error("%s", err->text);
@@ -40,7 +48,7 @@ static int main_run(struct microvm *vm, const struct config *config, struct erro
     return status;
 }
 
-static int main_build_and_run(const struct config *config)
+static int main_build_and_run(const struct config *config, struct daemon *daemon)
 {
     struct microvm *vm;
     struct error err;
@@ -48,17 +56,34 @@ static int main_build_and_run(const struct config *config)
 
     log_enable(config->log_items);
     if (config->log_path && !log_open(config->log_path, &err)) {
-        log_error("%s", err.text);
+        log_error("-D %s: %s", config->log_path, err.text);
         return 1;
     }
     vm = microvm_new(config, &err);
     if (vm)
-        status = main_run(vm, config, &err);
+        status = main_run(vm, config, daemon, &err);
     else
         log_error("%s", err.text);
     microvm_free(vm);
     log_close();
     return status;
+}
+
+/* With -daemonize another process builds and runs, and this one ends when that is set up. */
+static int main_start(const struct config *config)
+{
+    struct daemon daemon;
+    struct error err;
+
+    if (!config->daemonize)
+        return main_build_and_run(config, &daemon);
+    switch (daemon_start(&daemon, &err)) {
+    case DAEMON_CHILD: return main_build_and_run(config, &daemon);
+    case DAEMON_PARENT: return daemon.status;
+    case DAEMON_ERROR: break;
+    }
+    log_error("-daemonize: %s", err.text);
+    return 1;
 }
 
 int main(int argc, char **argv)
@@ -74,7 +99,7 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
         status = 1;
         break;
-    case CLI_RUN: status = main_build_and_run(&config); break;
+    case CLI_RUN: status = main_start(&config); break;
     case CLI_DONE: break;
     }
     config_free(&config);

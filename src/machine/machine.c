@@ -214,7 +214,8 @@ int machine_run(struct machine *machine)
         machine_stop_threads(machine);
         return 1;
     }
-    machine_resume(machine);
+    if (!machine->config->start_paused)
+        machine_resume(machine);
     loop_run(machine->loop);
     machine_stop_threads(machine);
     return machine->exit_status;

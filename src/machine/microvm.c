@@ -91,7 +91,7 @@ static bool microvm_open_chardevs(struct microvm *vm, struct error *err)
         struct chardev *chr = chardev_open(&vm->config->chardevs[i], vm->machine.loop, err);
 
         if (!chr)
-            return false;
+            return error_prefix(err, "%s: ", vm->config->chardevs[i].text);
         vm->chardevs[vm->chardev_count++] = chr;
         chardev_set_quit(chr, microvm_quit, &vm->machine);
     }

@@ -3,7 +3,8 @@
  * Differential test: random instructions run on the host and on the engine must end in the same registers, flags,
  * memory and faults.
  *
- *   insn_diff [--cases N] [--seed S] [--name MNEMONIC] [--row N] [--length N] [--code32] [--coverage] [--verbose]
+ *   insn_diff [--cases N] [--seed S] [--name MNEMONIC] [--row N] [--length N] [--code32] [--coverage]
+ *             [--verbose] [--translate | --translate-exact]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct options {
     const char *name;
     long row;
     unsigned length;
+    unsigned translate; /* see engine_init */
     bool code32, coverage, verbose;
 };
 
@@ -241,6 +243,10 @@ static struct options diff_parse(int argc, char **argv)
             o.length = (unsigned)strtoul(next, NULL, 0), i++;
         else if (!strcmp(argv[i], "--code32"))
             o.code32 = true;
+        else if (!strcmp(argv[i], "--translate"))
+            o.translate = 1;
+        else if (!strcmp(argv[i], "--translate-exact"))
+            o.translate = 2;
         else if (!strcmp(argv[i], "--coverage"))
             o.coverage = true;
         else if (!strcmp(argv[i], "--verbose"))
@@ -263,7 +269,7 @@ int main(int argc, char **argv)
     if (!counts)
         return 2;
     native_init();
-    engine_init();
+    engine_init(o.translate);
     while (done < o.cases && any) {
         any = false;
         for (unsigned row = 0; row < insn_row_count && done < o.cases; row++) {

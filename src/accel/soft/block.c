@@ -30,6 +30,7 @@
 #include "accel/soft/hostop.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/tlb.h"
+#include "accel/soft/trans.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "machine/bus.h"
@@ -60,6 +61,8 @@ struct block_cache {
     unsigned half;     /* being filled */
     size_t used[2];    /* bytes filled of each half */
     bool recycling;
+    bool code_full; /* no room for translations of the half being filled: take the other */
+    struct translator *translator; /* or NULL */
     _Atomic u32 epoch; /* counts recyclings */
     bool barrier;      /* more than one CPU: membarrier is needed */
     unsigned cpu_count;
@@ -132,6 +135,14 @@ struct block_stats block_cache_stats(struct block_cache *c)
 
     pthread_mutex_lock(&c->lock);
     stats = c->stats;
+    if (c->translator) {
+        struct trans_stats t = trans_stats(c->translator);
+
+        stats.translated = t.blocks;
+        stats.code_bytes = t.bytes;
+        stats.links = t.links;
+        stats.code_full = t.full;
+    }
     pthread_mutex_unlock(&c->lock);
     return stats;
 }
@@ -236,6 +247,7 @@ static void block_drop(struct block_cache *c, struct block *b)
     if (second != BLOCK_NOWHERE)
         block_unlist(c, b, second);
     b->stale = true;
+    trans_drop(b);
     for (unsigned i = 0; i <= b->count; i++)
         __atomic_store_n(&b->insns[i].fn, x_block_stale, __ATOMIC_RELAXED);
 }
@@ -366,6 +378,9 @@ static void block_cache_recycle(struct block_cache *c, struct cpu *cpu)
     pthread_mutex_lock(&c->lock);
     c->half = next;
     c->used[next] = 0;
+    c->code_full = false;
+    if (c->translator)
+        trans_forget_half(c->translator, next);
     c->recycling = false;
     pthread_cond_broadcast(&c->recycled);
 }
@@ -375,7 +390,7 @@ static struct block *block_alloc(struct block_cache *c, struct cpu *cpu, unsigne
     size_t bytes = block_bytes(count);
     struct block *b;
 
-    while (c->recycling || c->used[c->half] + bytes > c->half_size)
+    while (c->recycling || c->code_full || c->used[c->half] + bytes > c->half_size)
         block_cache_recycle(c, cpu);
     b = (struct block *)(void *)(c->arena + c->half * c->half_size + c->used[c->half]);
     c->used[c->half] += bytes;
@@ -609,6 +624,31 @@ static struct block *block_scratch(struct cpu *cpu, gva addr)
                          .size = (u16)d.size, .count = (u16)d.count };
     memcpy(b->insns, d.insns, 2 * sizeof(struct insn));
     return b;
+}
+
+/* --- Translating --- */
+
+void block_cache_set_translator(struct block_cache *c, struct translator *translator)
+{
+    c->translator = translator;
+}
+
+void block_translate(struct block_cache *c, struct block *b)
+{
+    unsigned half = (u64)((const u8 *)b - c->arena) >= c->half_size;
+
+    pthread_mutex_lock(&c->lock);
+    if (!b->stale && !atomic_load_explicit(&b->code, memory_order_relaxed) &&
+        trans_block(c->translator, b, half) == TRANS_FULL && half == c->half)
+        c->code_full = true;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void block_link(struct block_cache *c, struct trans_exit *exit, struct block *target)
+{
+    pthread_mutex_lock(&c->lock);
+    trans_link(c->translator, exit, target);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* --- Finding --- */

@@ -37,12 +37,19 @@ struct block {
     u16 size;  /* bytes */
     u16 count; /* instructions */
     bool stale;
+    u8 exit_count;
+    u16 runs;                    /* interpreted so often, until it is translated or cannot be */
+    _Atomic(const void *) code;  /* translated, or NULL */
+    struct trans_exit *incoming; /* linked to this block; cache lock */
+    struct trans_exit *exits;    /* its own */
     struct block *hash_next;
     struct block *page_next[2]; /* in the lists of its page(s) */
     struct insn insns[];        /* count + 1: the last is x_block_end or repeats nothing after a branch */
 };
 
 struct block_cache;
+struct trans_exit;
+struct translator;
 
 /* A cache of at most `size` bytes of blocks for the code in `ram`. NULL and `err` when the host refuses. */
 struct block_cache *block_cache_new(struct ram *ram, const u64 *features, u64 size, struct error *err);
@@ -60,6 +67,15 @@ struct block *block_find(struct cpu *cpu);
 /* Drop code decoded from [offset, offset + size) of guest memory. Any thread. */
 void block_invalidate(struct block_cache *cache, u64 offset, u64 size);
 
+/* Blocks may be translated by `translator` from now on. */
+void block_cache_set_translator(struct block_cache *cache, struct translator *translator);
+
+/* Translate `b`, which the CPU is about to run. */
+void block_translate(struct block_cache *cache, struct block *b);
+
+/* Let the translated code's exit go straight to `target`. */
+void block_link(struct block_cache *cache, struct trans_exit *exit, struct block *target);
+
 /* The CPU enters or leaves the part of the run loop that holds block pointers. */
 void block_enter(struct cpu *cpu);
 void block_leave(struct cpu *cpu);
@@ -67,6 +83,7 @@ void block_leave(struct cpu *cpu);
 /* Statistics for -d stats. */
 struct block_stats {
     u64 decoded, invalidated, recycled, insns;
+    u64 translated, code_bytes, links, code_full;
 };
 struct block_stats block_cache_stats(struct block_cache *cache);
 

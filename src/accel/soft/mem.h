@@ -37,6 +37,8 @@ struct soft {
     _Atomic u8 *code_pages;
     struct block_cache *cache;
     struct hostop_cache *hostops;
+    struct translator *translator; /* NULL: interpret only */
+    u32 translate_after;           /* runs of a block before it is translated; 0: never */
     struct cpuid_model *cpuid;
     u64 phys_mask;
     bool page_1g;

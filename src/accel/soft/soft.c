@@ -25,6 +25,7 @@
 #include "accel/soft/mem.h"
 #include "accel/soft/soft.h"
 #include "accel/soft/tlb.h"
+#include "accel/soft/trans.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/config.h"
@@ -290,12 +291,38 @@ static inline struct block *soft_next_block(struct cpu *cpu)
     return block_find(cpu);
 }
 
-static inline void soft_run_block(struct cpu *cpu, struct block *b)
+/* Count a run; after enough of them the block is translated. */
+static void soft_count_run(struct cpu *cpu, struct block *b)
+{
+    u16 runs = (u16)(__atomic_load_n(&b->runs, __ATOMIC_RELAXED) + 1);
+
+    if (runs > cpu->soft->translate_after)
+        return;
+    __atomic_store_n(&b->runs, runs, __ATOMIC_RELAXED);
+    if (runs == cpu->soft->translate_after && b != cpu->scratch)
+        block_translate(cpu->soft->cache, b);
+}
+
+static inline void soft_interpret_block(struct cpu *cpu, struct block *b)
 {
     cpu->block = b;
     cpu->gpr[GPR_RIP] = cpu->rip;
     cpu->icount += b->count;
     b->insns[0].fn(cpu, b->insns);
+}
+
+static inline void soft_run_block(struct cpu *cpu, struct block *b)
+{
+    const void *code = atomic_load_explicit(&b->code, memory_order_acquire);
+
+    if (!code && cpu->soft->translate_after) {
+        soft_count_run(cpu, b);
+        code = atomic_load_explicit(&b->code, memory_order_acquire);
+    }
+    if (code)
+        trans_run(cpu, code);
+    else
+        soft_interpret_block(cpu, b);
 }
 
 /* Instruction breakpoints are faults, before the instruction, unless RF is set (SDM vol. 3B, 18.3.1.1). */
@@ -335,6 +362,19 @@ static void soft_step(struct cpu *cpu)
         soft_deliver_debug(cpu);
 }
 
+/*
+ * After STI or MOV SS with an interrupt waiting: one instruction, and then the interrupt. Running on to the block's end
+ * could pass a CLI.
+ */
+static void soft_run_shadowed(struct cpu *cpu)
+{
+    cpu->mode |= MODE_STEP;
+    cpu->jmp_key |= MODE_STEP;
+    soft_run_block(cpu, soft_next_block(cpu));
+    cpu->block = NULL;
+    cpu_mode_update(cpu);
+}
+
 static void soft_log_block(struct cpu *cpu)
 {
     char dump[4096];
@@ -346,12 +386,15 @@ static void soft_log_block(struct cpu *cpu)
 static enum accel_exit soft_loop(struct cpu *cpu)
 {
     struct vcpu *vcpu = cpu->vcpu;
+    bool shadowed;
 
     for (;;) {
+        shadowed = false;
         if (unlikely(atomic_load_explicit(&vcpu->requests, memory_order_relaxed))) {
             cpu->block = NULL;
             if (!soft_serve(cpu))
                 return ACCEL_EXIT_REQUEST;
+            shadowed = cpu->shadow;
         }
         if (unlikely(vcpu->run_state != VCPU_RUNNING) && !soft_wait(cpu))
             return ACCEL_EXIT_REQUEST;
@@ -361,6 +404,8 @@ static enum accel_exit soft_loop(struct cpu *cpu)
         cpu->stat_blocks++;
         if (unlikely(cpu->mode & MODE_STEP))
             soft_step(cpu);
+        else if (unlikely(shadowed))
+            soft_run_shadowed(cpu);
         else
             soft_run_block(cpu, soft_next_block(cpu));
     }
@@ -444,6 +489,17 @@ static void soft_code_written(void *arg, u64 offset, u64 size)
     block_invalidate(soft->cache, offset, size);
 }
 
+static bool soft_init_translator(struct soft *soft, u32 threshold, struct error *err)
+{
+    soft->translator = trans_new(soft, threshold, err);
+    if (!soft->translator)
+        return false;
+    block_cache_set_translator(soft->cache, soft->translator);
+    /* The log of registers at each block wants to see each block. */
+    soft->translate_after = log_on(LOG_CPU) ? 0 : MIN(threshold, UINT16_MAX);
+    return true;
+}
+
 static bool soft_init(struct machine *machine, const struct config *config, struct error *err)
 {
     struct soft *soft = xcalloc(1, sizeof(*soft));
@@ -467,7 +523,7 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     if (!soft->cache)
         return false;
     ram_on_code_write(&machine->ram, soft_code_written, soft);
-    return true;
+    return !config->translate || soft_init_translator(soft, config->translate, err);
 }
 
 static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struct error *err)
@@ -485,6 +541,7 @@ static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struc
     vcpu->accel = cpu;
     vcpu->tsc_offset = &cpu->msr.tsc_offset;
     block_cache_add_cpu(soft->cache, cpu);
+    trans_init_cpu(cpu);
     return true;
 }
 
@@ -537,6 +594,7 @@ static void soft_vcpu_free(struct vcpu *vcpu)
         return;
     soft_log_stats(cpu);
     free(cpu->scratch);
+    free(cpu->mini);
     free(cpu);
     vcpu->accel = NULL;
 }
@@ -554,9 +612,13 @@ static void soft_free(struct machine *machine)
                  "recycled %llu times",
                  (unsigned long long)s.decoded, (unsigned long long)s.insns,
                  (unsigned long long)s.invalidated, (unsigned long long)s.recycled);
+        log_line("translator: %llu blocks to %llu bytes, %llu links, full %llu times",
+                 (unsigned long long)s.translated, (unsigned long long)s.code_bytes,
+                 (unsigned long long)s.links, (unsigned long long)s.code_full);
     }
     ram_on_code_write(&machine->ram, NULL, NULL);
     block_cache_free(soft->cache);
+    trans_free(soft->translator);
     hostop_cache_free(soft->hostops);
     cpuid_model_free(soft->cpuid);
     free(soft);

@@ -254,6 +254,15 @@ struct cpu {
     _Atomic bool outside;       /* holds no pointer to a block: the cache may be reused */
     _Atomic u32 cache_epoch;    /* of the block cache, as last seen */
     struct block *scratch;      /* for code that is not in RAM */
+
+    /* The translator's (trans.h). */
+    struct cpu *self;
+    u64 page_rip;               /* linear address of the page whose translated code runs */
+    _Atomic u32 *requests;      /* vcpu->requests */
+    u64 code_bias;              /* host address >> 12, plus this: the address of its code_pages byte */
+    u64 call_target;            /* of an indirect call, while it pushes */
+    struct block *mini;         /* one instruction, for its handler */
+    bool mini_ended;            /* that handler went on to the next instruction */
     u64 stat_blocks, stat_lookups, stat_exceptions, stat_interrupts, stat_tlb_misses;
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */

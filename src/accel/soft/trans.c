@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks to host code: flags by liveness, the software TLB inline, exits and their links.
+ *
+ * NOT EMULATED: flags that a block overwrites before it reads them are not kept. An exception frame pushed by a
+ * memory access between the two shows older ones, and so does an instruction that the block overwrites itself with
+ * another one. trans_set_exact() keeps them.
+ */
+#include "accel/soft/trans.h"
+
+#include <asm/prctl.h>
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "accel/soft/block.h"
+#include "accel/soft/codebuf.h"
+#include "accel/soft/decode.h"
+#include "accel/soft/handlers.h"
+#include "accel/soft/mem.h"
+#include "accel/soft/trans_int.h"
+#include "base/mem.h"
+#include "machine/vcpu.h"
+
+/* Code of one half. A block takes about 500 bytes. */
+#define TRANS_HALF_SIZE MIB(16)
+
+/* No block's code and data are larger. */
+#define TRANS_BLOCK_MAX (64u << 10)
+
+#define JMP_ENTRY_WORDS (sizeof(struct jmp_cache_entry) / 8)
+_Static_assert(JMP_ENTRY_WORDS == 3, "the lookup multiplies by three");
+_Static_assert(sizeof(struct tlb_entry) == 32, "the lookup shifts the page number by five");
+
+typedef struct trans_exit *trans_enter_fn(const void *code);
+
+struct translator {
+    struct soft *soft;
+    struct codebuf code;
+    u32 threshold;
+    bool exact, chaining;
+    struct t_row *rows;
+    struct t_thunks thunks;
+    trans_enter_fn *enter;
+    struct trans_stats stats; /* the block cache's lock */
+};
+
+/* --- Called by generated code, on the vCPU's thread --- */
+
+static void trans_mini_end(struct cpu *cpu, const struct insn *in)
+{
+    (void)in;
+    cpu->mini_ended = true;
+}
+
+/*
+ * Run the handler of instruction `i` of `b` by itself. False: go on after it; true: back to the run loop, cpu->rip is set.
+ * The copy keeps faults exact: they find the count of what has not run in the block that they see.
+ */
+static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
+{
+    struct block *mini = cpu->mini;
+    struct insn *in = mini->insns;
+    bool last = i + 1u == b->count;
+
+    mini->count = (u16)(b->count - i);
+    mini->mode = b->mode;
+    in[0] = b->insns[i];
+    in[0].fn = __atomic_load_n(&b->insns[i].fn, __ATOMIC_RELAXED);
+    in[1] = (struct insn){ .fn = last ? x_block_end : trans_mini_end, .off = (in[0].off + in[0].len) & 0xFFF,
+                           .seg = SEG_DS, .base = GPR_ZERO, .index = GPR_ZERO };
+    cpu->block = mini;
+    cpu->gpr[GPR_RIP] = cpu->page_rip + (b->offset & 0xFFF);
+    cpu->mini_ended = false;
+    in[0].fn(cpu, in);
+    if (last || !cpu->mini_ended)
+        return true;
+    if (likely(!__atomic_load_n(&b->stale, __ATOMIC_RELAXED)))
+        return false;
+    cpu->rip = insn_rip(cpu, &in[1]);
+    cpu->icount -= (u64)b->count - i - 1;
+    return true;
+}
+
+/* Instruction `i` of `b` has stored `size` bytes at `host`, on a page with code. As trans_slow. */
+static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned size)
+{
+    mem_code_written(cpu, host, size);
+    if (i + 1u == b->count || !__atomic_load_n(&b->stale, __ATOMIC_RELAXED))
+        return false;
+    cpu->rip = cpu->page_rip + (b->offset & 0xFFF) + b->insns[i].off + b->insns[i].len;
+    cpu->icount -= (u64)b->count - i - 1;
+    return true;
+}
+
+/* --- Flags --- */
+
+/* cpu->aflags := the host's flags, which are destroyed. */
+static void t_flags_save(struct t *t)
+{
+    struct emit *e = &t->e;
+
+    emit_mov(e, T_VAL, H_RAX);
+    emit_byte(e, 0x9F);                                           /* lahf */
+    emit_op(e, 0, 0x0F90, 0, 0, emit_reg(H_RAX));                 /* seto al */
+    emit_op_mixed(e, 0, 0xC0, 0, false, 4, true, emit_reg(H_RAX)); /* shl al, 3 */
+    emit_byte(e, 3);
+    emit_op(e, 0, 0xC1, 1, 0, emit_reg(H_RAX)); /* rol ax, 8 */
+    emit_byte(e, 8);
+    emit_store(e, GS(aflags), H_RAX);
+    emit_mov(e, H_RAX, T_VAL);
+    t->host = false;
+    t->memory = true;
+}
+
+/* The host's flags := cpu->aflags. OF by an addition that overflows when its bit is set (see alu.h). */
+static void t_flags_load(struct emit *e)
+{
+    emit_mov(e, T_VAL, H_RAX);
+    emit_load(e, H_RAX, GS(aflags));
+    emit_op(e, 0, 0xC1, 1, 0, emit_reg(H_RAX)); /* rol ax, 8 */
+    emit_byte(e, 8);
+    emit_group1(e, 0, 4, 0, emit_reg(H_RAX), 8);    /* and al, 8 */
+    emit_group1(e, 0, 0, 0, emit_reg(H_RAX), 0x78); /* add al, 0x78 */
+    emit_byte(e, 0x9E);                             /* sahf */
+    emit_mov(e, H_RAX, T_VAL);
+}
+
+void t_flags_spare(struct t *t, u32 wanted)
+{
+    if (wanted && t->host && !t->memory)
+        t_flags_save(t);
+    t->host = false;
+}
+
+void t_flags_in(struct t *t)
+{
+    u32 need = t->use;
+
+    if (t->writes)
+        need |= t->live & ~t->def;
+    if (!need || t->host)
+        return;
+    t_flags_load(&t->e);
+    t->host = true;
+}
+
+void t_flags_out(struct t *t)
+{
+    if (!t->writes)
+        return;
+    t->host = true;
+    t->memory = false;
+}
+
+/* --- Memory --- */
+
+static void t_stub_at(struct t *t, u8 *jump, unsigned stored)
+{
+    assert(t->stub_count < T_STUBS_MAX);
+    t->stubs[t->stub_count++] = (struct t_stub){ .jump = jump, .index = (u16)t->index, .stored = (u8)stored,
+                                                .resume = NULL };
+}
+
+void t_slow_if(struct t *t, unsigned condition)
+{
+    t_stub_at(t, emit_jcc(&t->e, condition), 0);
+}
+
+void t_tlb(struct t *t, unsigned size, bool write)
+{
+    size_t tag = write ? offsetof(struct tlb_entry, tag_w) : offsetof(struct tlb_entry, tag_r);
+    struct emit *e = &t->e;
+
+    t_flags_spare(t, t->live_in);
+    emit_mov(e, T_TMP, T_ADDR);
+    emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_TMP)); /* shr */
+    emit_byte(e, 7);
+    emit_group1(e, 0, 4, 2, emit_reg(T_TMP), (TLB_SIZE - 1) << 5);
+    emit_op(e, 0, 0x03, 3, T_TMP, GS(tlb));
+    if (size)
+        emit_lea(e, 3, T_VAL, emit_mem(T_ADDR, (1 << size) - 1));
+    else
+        emit_mov(e, T_VAL, T_ADDR);
+    emit_group1(e, 0, 4, 3, emit_reg(T_VAL), -4096);
+    emit_op(e, 0, 0x0B, 3, T_VAL, GS(tlb_gen));
+    emit_op(e, 0, 0x3B, 3, T_VAL, emit_mem(T_TMP, (i32)tag));
+    t_slow_if(t, EMIT_NE);
+    emit_op(e, 0, 0x03, 3, T_ADDR, emit_mem(T_TMP, offsetof(struct tlb_entry, addend)));
+}
+
+/* A register of an address in a host register: `spare` when it has none, loaded. */
+static unsigned t_address_part(struct t *t, unsigned n, unsigned spare)
+{
+    if (n == GPR_ZERO)
+        return H_NONE;
+    if (t_mapped(n))
+        return t_host(n);
+    emit_load(&t->e, spare, n == GPR_RIP ? GS(page_rip) : GS_GPR(n));
+    return spare;
+}
+
+void t_offset(struct t *t, const struct insn *in, unsigned reg, unsigned size)
+{
+    i64 disp = in->disp;
+    struct emit_operand m = { .kind = EMIT_MEM, .scale = in->scale };
+
+    if (in->index == GPR_BIAS || in->index == GPR_RIP)
+        t->e.conflict = true;
+    if (in->base == GPR_RIP)
+        disp += (i64)(t->b->offset & 0xFFF);
+    if (disp != (i32)disp)
+        t->e.conflict = true;
+    m.disp = (i32)disp;
+    m.base = (u8)t_address_part(t, in->base, T_ADDR);
+    m.index = (u8)t_address_part(t, in->index, T_VAL);
+    emit_lea(&t->e, size, reg, m);
+}
+
+void t_operand(struct t *t, const struct insn *in, unsigned size, bool write)
+{
+    t_offset(t, in, T_ADDR, insn_asz(in) == 2 ? 2 : 3);
+    if (in->seg >= SEG_FS) {
+        t_flags_spare(t, t->live_in);
+        emit_op(&t->e, 0, 0x03, 3, T_ADDR,
+                emit_gs(offsetof(struct cpu, seg) + in->seg * sizeof(struct segment) +
+                        offsetof(struct segment, base)));
+    }
+    t_tlb(t, size, write);
+}
+
+void t_stored(struct t *t, unsigned size)
+{
+    struct emit *e = &t->e;
+
+    t_flags_spare(t, t->live);
+    emit_mov(e, T_VAL, T_ADDR);
+    emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_VAL)); /* shr */
+    emit_byte(e, 12);
+    emit_load(e, T_TMP, GS(code_bias));
+    emit_group1(e, 0, 7, 0,
+                (struct emit_operand){ .kind = EMIT_MEM, .base = T_TMP, .index = T_VAL }, 0);
+    t_stub_at(t, emit_jcc(e, EMIT_NE), 1u << size);
+    t->stubs[t->stub_count - 1].resume = e->at;
+}
+
+/* --- Ways out --- */
+
+static void t_flags_exit(struct t *t)
+{
+    if (!t->memory)
+        t_flags_save(t);
+    t->host = false;
+}
+
+/* Does a request wait? Leaves NE when it does. */
+static void t_requests(struct t *t)
+{
+    emit_load(&t->e, T_VAL, GS(requests));
+    emit_group1(&t->e, 0, 7, 2, emit_mem(T_VAL, 0), 0);
+}
+
+void t_exit_indirect(struct t *t)
+{
+    const i32 cache = offsetof(struct cpu, jmp_cache);
+    struct emit_operand entry = { .kind = EMIT_GS, .base = H_NONE, .index = T_ADDR, .scale = 3 };
+    struct emit *e = &t->e;
+
+    t->ended = true;
+    t_flags_exit(t);
+    if (!t->chaining) {
+        emit_jmp_to(e, t->thunks.leave_at);
+        return;
+    }
+    t_requests(t);
+    emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
+    emit_mov(e, T_ADDR, T_TMP);
+    emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_ADDR)); /* shr */
+    emit_byte(e, JMP_CACHE_BITS);
+    emit_op(e, 0, 0x31, 3, T_TMP, emit_reg(T_ADDR)); /* xor */
+    emit_group1(e, 0, 4, 2, emit_reg(T_ADDR), JMP_CACHE_SIZE - 1);
+    emit_lea(e, 3, T_ADDR, (struct emit_operand){ .kind = EMIT_MEM, .base = T_ADDR, .index = T_ADDR, .scale = 1 });
+    entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, rip);
+    emit_op(e, 0, 0x3B, 3, T_TMP, entry);
+    emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
+    entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, key);
+    emit_load(e, T_VAL, entry);
+    emit_op(e, 0, 0x3B, 3, T_VAL, GS(jmp_key));
+    emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
+    entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, block);
+    emit_load(e, T_ADDR, entry);
+    emit_load(e, T_ADDR, emit_mem(T_ADDR, offsetof(struct block, code)));
+    emit_op(e, 0, 0x85, 3, T_ADDR, emit_reg(T_ADDR)); /* test */
+    emit_jcc_to(e, EMIT_E, t->thunks.leave_at);
+    emit_group1(e, 0, 4, 3, emit_reg(T_TMP), -4096);
+    emit_store(e, GS(page_rip), T_TMP);
+    emit_op(e, 0, 0xFF, 2, 4, emit_reg(T_ADDR)); /* jmp */
+}
+
+static void t_exit_page(struct t *t, i64 delta)
+{
+    struct t_exit *x = &t->exits[t->exit_count++];
+    struct emit *e = &t->e;
+
+    *x = (struct t_exit){ .delta = delta };
+    t->data -= sizeof(struct trans_exit);
+    x->record = (struct trans_exit *)(void *)t->data;
+    if (!t->chaining) {
+        x->jump[x->jumps++] = emit_jmp(e);
+        return;
+    }
+    if (delta <= 0) {
+        t_requests(t);
+        x->jump[x->jumps++] = emit_jcc(e, EMIT_NE);
+    }
+    emit_byte(e, 0xFF); /* jmp [rip + ...] */
+    emit_byte(e, 0x25);
+    emit_u32(e, 0);
+    emit_patch(e, e->at - 4, (const u8 *)&x->record->slot);
+}
+
+void t_exit_direct(struct t *t, i64 delta)
+{
+    i64 at = (i64)(t->b->offset & 0xFFF) + delta;
+
+    t->ended = true;
+    t_flags_exit(t);
+    if (at >= 0 && at < (i64)RAM_PAGE_SIZE) {
+        t_exit_page(t, delta);
+        return;
+    }
+    if (at != (i32)at)
+        t->e.conflict = true;
+    emit_load(&t->e, T_TMP, GS(page_rip));
+    emit_lea(&t->e, 3, T_TMP, emit_mem(T_TMP, (i32)at));
+    t_exit_indirect(t);
+}
+
+static void t_call_thunk(struct t *t, unsigned index, const u8 *thunk)
+{
+    emit_mov_imm(&t->e, T_TMP, (u64)(uintptr_t)t->b);
+    emit_mov_imm(&t->e, T_VAL, index);
+    emit_call_to(&t->e, thunk);
+}
+
+void t_exit_handler(struct t *t)
+{
+    t->ended = true;
+    t_flags_exit(t);
+    t_call_thunk(t, t->index, t->thunks.slow);
+}
+
+/* --- Out of line --- */
+
+static void t_make_stub(struct t *t, const struct t_stub *s)
+{
+    struct emit *e = &t->e;
+
+    emit_patch(e, s->jump, e->at);
+    t_call_thunk(t, s->index | (unsigned)s->stored << 16, s->stored ? t->thunks.stored : t->thunks.slow);
+    if (s->load_flags)
+        t_flags_load(e);
+    if (s->resume)
+        emit_jmp_to(e, s->resume);
+}
+
+static void t_make_exit(struct t *t, const struct t_exit *x)
+{
+    const struct codebuf *code = &t->translator->code;
+    struct emit *e = &t->e;
+    const u8 *stub = e->at;
+
+    for (unsigned i = 0; i < x->jumps; i++)
+        emit_patch(e, x->jump[i], stub);
+    emit_load(e, T_ADDR, GS(page_rip));
+    emit_lea(e, 3, T_ADDR, emit_mem(T_ADDR, (i32)((i64)(t->b->offset & 0xFFF) + x->delta)));
+    emit_store(e, GS(rip), T_ADDR);
+    emit_mov_imm(e, T_VAL, (u64)(uintptr_t)x->record);
+    emit_jmp_to(e, t->thunks.leave);
+    if (e->overflow)
+        return;
+    *x->record = (struct trans_exit){ .slot = (u64)(uintptr_t)codebuf_exec(code, stub),
+                                      .stub = (u64)(uintptr_t)codebuf_exec(code, stub) };
+}
+
+/* --- Thunks: entry, exit, and the way to the helpers above --- */
+
+static void t_move_registers(struct emit *e, bool store)
+{
+    for (unsigned n = RAX; t_mapped(n); n++)
+        emit_op(e, 0, store ? 0x89 : 0x8B, 3, t_host(n), GS_GPR(n));
+}
+
+static const u8 thunk_saved[] = { H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15 };
+
+static void t_push_pop(struct emit *e, unsigned opcode, unsigned reg)
+{
+    if (reg & 8)
+        emit_byte(e, 0x41);
+    emit_byte(e, opcode | (reg & 7));
+}
+
+static void t_thunk_enter(struct emit *e)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(thunk_saved); i++)
+        t_push_pop(e, 0x50, thunk_saved[i]);
+    emit_group1(e, 0, 5, 3, emit_reg(H_RSP), 8);
+    emit_mov(e, T_VAL, H_RDI);
+    t_move_registers(e, false);
+    emit_op(e, 0, 0xFF, 2, 4, emit_reg(T_VAL)); /* jmp */
+}
+
+/* Returns T_VAL; `stored`: the registers are in struct cpu already. */
+static void t_thunk_leave(struct emit *e, bool stored)
+{
+    if (!stored)
+        t_move_registers(e, true);
+    emit_mov(e, H_RAX, T_VAL);
+    emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
+    for (unsigned i = ARRAY_SIZE(thunk_saved); i-- > 0;)
+        t_push_pop(e, 0x58, thunk_saved[i]);
+    emit_byte(e, 0xC3);
+}
+
+/* Call helper(cpu, T_TMP, low half of T_VAL, T_ADDR, high half of T_VAL). True: drop the return address and leave. */
+static void t_thunk_helper(struct emit *e, uintptr_t helper)
+{
+    u8 *leave;
+
+    t_move_registers(e, true);
+    emit_load(e, H_RDI, GS(self));
+    emit_mov(e, H_RSI, T_TMP);
+    emit_op_mixed(e, 0, 0x0FB7, 2, false, H_RDX, false, emit_reg(T_VAL)); /* movzx */
+    emit_mov(e, H_RCX, T_ADDR);
+    emit_mov(e, H_R8, T_VAL);
+    emit_op(e, 0, 0xC1, 2, 5, emit_reg(H_R8)); /* shr */
+    emit_byte(e, 16);
+    emit_group1(e, 0, 5, 3, emit_reg(H_RSP), 8);
+    emit_mov_imm(e, H_RAX, helper);
+    emit_op(e, 0, 0xFF, 2, 2, emit_reg(H_RAX)); /* call */
+    emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
+    emit_op(e, 0, 0x84, 0, H_RAX, emit_reg(H_RAX)); /* test al, al */
+    leave = emit_jcc(e, EMIT_NE);
+    t_move_registers(e, false);
+    emit_byte(e, 0xC3);
+    emit_patch(e, leave, e->at);
+    emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
+    emit_op(e, 0, 0x31, 2, T_VAL, emit_reg(T_VAL)); /* xor */
+    t_thunk_leave(e, true);
+}
+
+static void trans_make_thunks(struct translator *tr)
+{
+    struct emit e = { .at = tr->code.write, .end = tr->code.write + CODEBUF_THUNKS };
+
+    tr->enter = (trans_enter_fn *)(uintptr_t)codebuf_exec(&tr->code, e.at);
+    t_thunk_enter(&e);
+    tr->thunks.leave_at = e.at;
+    emit_store(&e, GS(rip), T_TMP);
+    emit_op(&e, 0, 0x31, 2, T_VAL, emit_reg(T_VAL)); /* xor */
+    tr->thunks.leave = e.at;
+    t_thunk_leave(&e, false);
+    tr->thunks.slow = e.at;
+    t_thunk_helper(&e, (uintptr_t)trans_slow);
+    tr->thunks.stored = e.at;
+    t_thunk_helper(&e, (uintptr_t)trans_stored);
+    assert(!e.overflow && !e.conflict);
+}
+
+/* --- Liveness --- */
+
+static bool t_uses_memory(const struct insn *in, const struct t_row *row)
+{
+    return in->rm == INSN_RM_MEM || row->flags & T_FAULTS;
+}
+
+/* What the instruction reads and overwrites; sets t->writes, use and def. */
+static void t_describe(struct t *t, const struct insn *in)
+{
+    const struct t_row *row = &t->rows[in->row];
+
+    t->writes = row->flags & T_WRITES;
+    t->use = row->use;
+    t->def = row->def;
+    if (row->flags & T_COUNT && !(in->imm & (insn_osz(in) == 3 ? 63 : 31))) {
+        t->writes = false;
+        t->use = t->def = 0;
+    }
+    if (!row->make || row->flags & T_ENDS)
+        t->use = (u32)FLAGS_ARITH;
+}
+
+static void t_liveness(struct t *t)
+{
+    u32 live = (u32)FLAGS_ARITH;
+
+    t->lives[t->b->count] = live;
+    for (unsigned i = t->b->count; i-- > 0;) {
+        const struct insn *in = &t->b->insns[i];
+
+        t_describe(t, in);
+        live = t->use | (live & ~t->def);
+        if (t->exact && t_uses_memory(in, &t->rows[in->row]))
+            live = (u32)FLAGS_ARITH;
+        t->lives[i] = live;
+    }
+}
+
+/* --- The block --- */
+
+static void t_by_handler(struct t *t)
+{
+    if (t->index + 1u == t->b->count) {
+        t_exit_handler(t);
+        return;
+    }
+    t_flags_spare(t, (u32)FLAGS_ARITH);
+    t_call_thunk(t, t->index, t->thunks.slow);
+    t->memory = true;
+}
+
+/* The stubs made by the instruction go on after it. */
+static void t_resume(struct t *t, unsigned first_stub)
+{
+    for (unsigned i = first_stub; i < t->stub_count; i++) {
+        struct t_stub *s = &t->stubs[i];
+
+        s->resume = t->ended && !s->stored ? NULL : s->resume ? s->resume : t->e.at;
+        s->load_flags = t->host && t->live && !t->ended;
+    }
+}
+
+static void t_insn(struct t *t)
+{
+    const struct insn *in = t->in;
+    const struct t_row *row = &t->rows[in->row];
+    unsigned first_stub = t->stub_count;
+    struct emit before = t->e;
+    bool host = t->host, memory = t->memory;
+    u8 *data = t->data;
+
+    t_describe(t, in);
+    t->live_in = t->lives[t->index];
+    t->live = t->lives[t->index + 1];
+    if (row->make)
+        row->make(t, in, row->arg);
+    if (!row->make || t->e.conflict) {
+        t->e = before;
+        t->stub_count = first_stub;
+        t->exit_count = 0;
+        t->data = data;
+        t->host = host;
+        t->memory = memory;
+        t->ended = false;
+        t_by_handler(t);
+    }
+    t_resume(t, first_stub);
+}
+
+static void t_body(struct t *t)
+{
+    const struct block *b = t->b;
+
+    t_liveness(t);
+    t->memory = true;
+    emit_group1(&t->e, 0, 0, 3, GS(icount), b->count);
+    for (t->index = 0; t->index < b->count; t->index++) {
+        t->in = &b->insns[t->index];
+        t_insn(t);
+    }
+    if (!t->ended)
+        t_exit_direct(t, b->size);
+    for (unsigned i = 0; i < t->stub_count; i++)
+        t_make_stub(t, &t->stubs[i]);
+    for (unsigned i = 0; i < t->exit_count; i++)
+        t_make_exit(t, &t->exits[i]);
+}
+
+/* Blocks of 64-bit code that lie on one page of RAM. */
+static bool trans_fits(const struct block *b)
+{
+    return (b->mode & MODE_CS_L) && !(b->mode & MODE_STEP) && b->offset != BLOCK_NOWHERE &&
+           b->offset2 == BLOCK_NOWHERE && !b->stale;
+}
+
+enum trans_result trans_block(struct translator *tr, struct block *b, unsigned half)
+{
+    struct codebuf *code = &tr->code;
+    u8 *start = codebuf_start(code, half), *limit = codebuf_limit(code, half);
+    struct t t;
+
+    if (!trans_fits(b))
+        return TRANS_UNFIT;
+    if (limit - start < (ptrdiff_t)TRANS_BLOCK_MAX) {
+        tr->stats.full++;
+        return TRANS_FULL;
+    }
+    memset(&t, 0, offsetof(struct t, lives));
+    t.e = (struct emit){ .at = start, .end = limit - 1024 };
+    t.translator = tr;
+    t.b = b;
+    t.rows = tr->rows;
+    t.thunks = tr->thunks;
+    t.exact = tr->exact;
+    t.chaining = tr->chaining;
+    t.stub_count = t.exit_count = 0;
+    t.ended = false;
+    t.data = limit;
+    t_body(&t);
+    if (t.e.overflow || t.e.conflict)
+        return TRANS_UNFIT;
+    for (unsigned i = 0; i < t.exit_count; i++)
+        t.exits[i].record->owner = b;
+    b->exits = t.exit_count ? (struct trans_exit *)(void *)t.data : NULL;
+    b->exit_count = (u8)t.exit_count;
+    code->used[half] += align_up((u64)(t.e.at - start), 16);
+    code->data[half] += (u64)(limit - t.data);
+    tr->stats.blocks++;
+    tr->stats.bytes += (u64)(t.e.at - start);
+    atomic_store_explicit(&b->code, codebuf_exec(code, start), memory_order_release);
+    return TRANS_DONE;
+}
+
+/* --- Links --- */
+
+static void trans_unlink(struct trans_exit *x)
+{
+    struct trans_exit **at;
+
+    if (!x->target)
+        return;
+    __atomic_store_n(&x->slot, x->stub, __ATOMIC_RELAXED);
+    at = &x->target->incoming;
+    while (*at != x)
+        at = &(*at)->next;
+    *at = x->next;
+    x->target = NULL;
+}
+
+void trans_drop(struct block *b)
+{
+    atomic_store_explicit(&b->code, NULL, memory_order_relaxed);
+    while (b->incoming)
+        trans_unlink(b->incoming);
+    for (unsigned i = 0; i < b->exit_count; i++)
+        trans_unlink(&b->exits[i]);
+    b->exit_count = 0;
+}
+
+void trans_link(struct translator *t, struct trans_exit *x, struct block *target)
+{
+    const void *code = atomic_load_explicit(&target->code, memory_order_relaxed);
+
+    if (x->target || !code || target->stale || x->owner->stale)
+        return;
+    x->target = target;
+    x->next = target->incoming;
+    target->incoming = x;
+    __atomic_store_n(&x->slot, (u64)(uintptr_t)code, __ATOMIC_RELEASE);
+    t->stats.links++;
+}
+
+void trans_forget_half(struct translator *t, unsigned half)
+{
+    codebuf_reset(&t->code, half);
+}
+
+/* --- Running --- */
+
+/* The CPU that this thread's GS base points at. */
+static _Thread_local const struct cpu *trans_gs;
+
+static void trans_set_gs(const struct cpu *cpu)
+{
+    if (likely(trans_gs == cpu))
+        return;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
+    trans_gs = cpu;
+}
+
+void trans_run(struct cpu *cpu, const void *code)
+{
+    struct translator *t = cpu->soft->translator;
+
+    trans_set_gs(cpu);
+    for (;;) {
+        struct jmp_cache_entry *e;
+        struct trans_exit *x;
+
+        cpu->page_rip = cpu->rip & PAGE_MASK;
+        x = t->enter(code);
+        cpu->block = NULL;
+        if (!x || !t->chaining || atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed))
+            return;
+        e = block_jmp_slot(cpu, cpu->rip);
+        if (e->rip != cpu->rip || e->key != cpu->jmp_key)
+            return;
+        code = atomic_load_explicit(&e->block->code, memory_order_acquire);
+        if (!code)
+            return;
+        block_link(cpu->soft->cache, x, e->block);
+    }
+}
+
+/* --- Set-up --- */
+
+struct translator *trans_new(struct soft *soft, u32 threshold, struct error *err)
+{
+    struct translator *t = xcalloc(1, sizeof(*t));
+
+    t->soft = soft;
+    t->threshold = threshold;
+    t->chaining = true;
+    if (!codebuf_init(&t->code, TRANS_HALF_SIZE, err)) {
+        trans_free(t);
+        return NULL;
+    }
+    t->rows = xcalloc(insn_row_count, sizeof(*t->rows));
+    t_rows_build(t->rows);
+    trans_make_thunks(t);
+    return t;
+}
+
+void trans_free(struct translator *t)
+{
+    if (!t)
+        return;
+    codebuf_destroy(&t->code);
+    free(t->rows);
+    free(t);
+}
+
+void trans_init_cpu(struct cpu *cpu)
+{
+    const struct soft *soft = cpu->soft;
+
+    cpu->self = cpu;
+    cpu->requests = &cpu->vcpu->requests;
+    cpu->code_bias = (u64)(uintptr_t)soft->code_pages - ((u64)(uintptr_t)soft->ram_host >> 12);
+    cpu->mini = xcalloc(1, sizeof(struct block) + 2 * sizeof(struct insn));
+}
+
+u32 trans_threshold(const struct translator *t)
+{
+    return t ? t->threshold : 0;
+}
+
+struct trans_stats trans_stats(const struct translator *t)
+{
+    return t->stats;
+}
+
+void trans_set_exact(struct translator *t, bool exact)
+{
+    t->exact = exact;
+}
+
+void trans_set_chaining(struct translator *t, bool chaining)
+{
+    t->chaining = chaining;
+}
