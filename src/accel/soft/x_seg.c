@@ -71,7 +71,7 @@ insn_fn *const x_mov_S_E[8] = { seg_mov_s_r, seg_mov_s_r, seg_mov_s_r, seg_mov_s
 static void seg_push(struct cpu *cpu, const struct insn *in)
 {
     struct frame_stack st = frame_stack(cpu);
-    u64 value = cpu->seg[in->rm].selector;
+    u64 value = cpu->seg[in->reg].selector;
 
     frame_push(cpu, in, &st, &value, 1, far_width(in));
     frame_set_sp(cpu, st.mask, st.sp);
@@ -84,9 +84,9 @@ static void seg_pop(struct cpu *cpu, const struct insn *in)
     u16 selector = (u16)frame_peek(cpu, in, 0, width);
     u64 mask = frame_mask(cpu);
 
-    seg_load(cpu, in, in->rm, selector);
+    seg_load(cpu, in, in->reg, selector);
     frame_set_sp(cpu, mask, cpu->gpr[RSP] + width);
-    if (in->rm == SEG_SS)
+    if (in->reg == SEG_SS)
         cpu->shadow = true;
     INSN_NEXT(cpu, in);
 }
@@ -135,7 +135,7 @@ static void seg_base_check(struct cpu *cpu, const struct insn *in)
 
 static void seg_base_write(struct cpu *cpu, const struct insn *in, enum seg_reg seg)
 {
-    u64 base = cpu->gpr[in->rm];
+    u64 base = cpu->gpr[in->reg];
 
     seg_base_check(cpu, in);
     if (far_width(in) == 4)
@@ -148,14 +148,14 @@ static void seg_base_write(struct cpu *cpu, const struct insn *in, enum seg_reg 
 static void seg_rdfsbase(struct cpu *cpu, const struct insn *in)
 {
     seg_base_check(cpu, in);
-    seg_set_reg(cpu, in->rm, far_width(in), cpu->seg[SEG_FS].base);
+    seg_set_reg(cpu, in->reg, far_width(in), cpu->seg[SEG_FS].base);
     INSN_NEXT(cpu, in);
 }
 
 static void seg_rdgsbase(struct cpu *cpu, const struct insn *in)
 {
     seg_base_check(cpu, in);
-    seg_set_reg(cpu, in->rm, far_width(in), cpu->seg[SEG_GS].base);
+    seg_set_reg(cpu, in->reg, far_width(in), cpu->seg[SEG_GS].base);
     INSN_NEXT(cpu, in);
 }
 

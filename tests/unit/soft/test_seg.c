@@ -270,14 +270,14 @@ static void push_and_pop_move_the_stack_by_the_operand_size(void **state)
     struct sys *s = *state;
 
     sys_protected(s, 0);
-    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, 0, SEG_CS)), SYS_OK);
+    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, SEG_CS, 0)), SYS_OK);
     assert_int_equal(s->cpu->gpr[RSP], AT_STACK0 - 4);
     assert_int_equal(sys_get(s, AT_STACK0 - 4, 4), SEL_CODE0);
-    assert_int_equal(sys_run(s, x_pop_S, sys_reg(4, 0, SEG_DS)), SYS_OK);
+    assert_int_equal(sys_run(s, x_pop_S, sys_reg(4, SEG_DS, 0)), SYS_OK);
     assert_int_equal(s->cpu->gpr[RSP], AT_STACK0);
     assert_int_equal(s->cpu->seg[SEG_DS].selector, SEL_CODE0);
     sys_push(s, 2, SEL_DATA0);
-    assert_int_equal(sys_run(s, x_pop_S, sys_reg(2, 0, SEG_SS)), SYS_OK);
+    assert_int_equal(sys_run(s, x_pop_S, sys_reg(2, SEG_SS, 0)), SYS_OK);
     assert_int_equal(s->cpu->gpr[RSP], AT_STACK0);
     assert_true(s->cpu->shadow);
 }
@@ -288,7 +288,7 @@ static void pop_that_faults_leaves_the_stack_pointer(void **state)
 
     sys_protected(s, 0);
     sys_push(s, 4, SEL_DATA_NP);
-    assert_int_equal(sys_run(s, x_pop_S, sys_reg(4, 0, SEG_ES)), VEC_NP);
+    assert_int_equal(sys_run(s, x_pop_S, sys_reg(4, SEG_ES, 0)), VEC_NP);
     assert_int_equal(s->cpu->gpr[RSP], AT_STACK0 - 4);
 }
 
@@ -299,9 +299,9 @@ static void push_below_the_stack_limit_is_ss(void **state)
     sys_protected(s, 0);
     s->cpu->seg[SEG_SS].limit = 0xFFF;
     s->cpu->gpr[RSP] = 0x1001;
-    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, 0, SEG_DS)), VEC_SS);
+    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, SEG_DS, 0)), VEC_SS);
     s->cpu->gpr[RSP] = 0x1000;
-    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, 0, SEG_DS)), SYS_OK);
+    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, SEG_DS, 0)), SYS_OK);
 }
 
 static void push_on_16_bit_stack_wraps_and_keeps_the_upper_half(void **state)
@@ -311,7 +311,7 @@ static void push_on_16_bit_stack_wraps_and_keeps_the_upper_half(void **state)
     sys_protected(s, 0);
     assert_int_equal(mov_to(s, SEG_SS, SEL_DATA16), SYS_OK);
     s->cpu->gpr[RSP] = 0x12340000;
-    assert_int_equal(sys_run(s, x_push_S, sys_reg(2, 0, SEG_DS)), SYS_OK);
+    assert_int_equal(sys_run(s, x_push_S, sys_reg(2, SEG_DS, 0)), SYS_OK);
     assert_int_equal(s->cpu->gpr[RSP], 0x1234FFFE);
     assert_int_equal(sys_get(s, 0xFFFE, 2), SEL_DATA0);
 }
@@ -323,8 +323,8 @@ static void expand_down_stack_ends_at_its_limit(void **state)
     sys_protected(s, 0);
     assert_int_equal(mov_to(s, SEG_SS, SEL_DOWN), SYS_OK);
     s->cpu->gpr[RSP] = 0x1004;
-    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, 0, SEG_DS)), SYS_OK);
-    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, 0, SEG_DS)), VEC_SS); /* 0xFFC to 0xFFF */
+    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, SEG_DS, 0)), SYS_OK);
+    assert_int_equal(sys_run(s, x_push_S, sys_reg(4, SEG_DS, 0)), VEC_SS); /* 0xFFC to 0xFFF */
 }
 
 static void far_pointer_load_sets_segment_and_register(void **state)
