@@ -11,7 +11,6 @@ Memory: resident KiB at the guest's init, without the pages of guest RAM. Median
 import os
 import re
 import subprocess
-import tempfile
 import time
 
 import common
@@ -62,7 +61,8 @@ def boot(binary, args, files):
     process.wait()
     end, after = time.monotonic() - start, os.times()
     if init is None or process.returncode != 0:
-        raise SystemExit(f"{binary} did not boot (status {process.returncode}):\n{text.decode(errors='replace')[-2000:]}")
+        tail = text.decode(errors="replace")[-2000:]
+        raise SystemExit(f"{binary} did not boot (status {process.returncode}):\n{tail}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return first, init, end, cpu, memory
 
@@ -92,5 +92,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory():
-        main()
+    main()

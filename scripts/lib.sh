@@ -77,10 +77,10 @@ packages_install() {
   quietly "installing ${missing[*]}, second try" apt_install "${missing[@]}"
 }
 
-# build_mote FOLDER [MESON OPTION...]: configure once, then build what changed.
+# build_mote FOLDER [MESON OPTION...]: configure once, then build what changed, without the tests.
 build_mote() {
   local folder=$1
   shift
   [ -f "$folder/build.ninja" ] || quietly "configuring $folder" meson setup "$folder" "$@"
-  quietly "building $folder" ninja -C "$folder"
+  quietly "building $folder" ninja -C "$folder" mote
 }

@@ -204,7 +204,7 @@ sighup = _ended_by(signal.SIGHUP)
 
 
 def refused(bench, case):
-    with bench.start_bare(case.args) as vm:
+    with bench.start_bare([arg.format(kernel=bench.kernel) for arg in case.args]) as vm:
         vm.wait(status=1)
         if case.stderr not in vm.stderr():
             raise Failure(f"stderr lacks '{case.stderr}': {vm.stderr().strip()}")

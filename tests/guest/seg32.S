@@ -17,7 +17,9 @@
 /* SEG32 index, base, limit, access, flags */
 .macro SEG32 index, base, limit, access, flags
     mov     dword ptr [free_descriptors + 8 * \index], ((\base) & 0xFFFF) << 16 | ((\limit) & 0xFFFF)
-    mov     dword ptr [free_descriptors + 8 * \index + 4], ((\base) & 0xFF000000) | (\flags) << 20 | ((\limit) & 0xF0000) | (\access) << 8 | (((\base) >> 16) & 0xFF)
+    .set    high_base, ((\base) & 0xFF000000) | (((\base) >> 16) & 0xFF)
+    .set    high_limit, (\flags) << 20 | ((\limit) & 0xF0000)
+    mov     dword ptr [free_descriptors + 8 * \index + 4], high_base | high_limit | (\access) << 8
 .endm
 
     .code64
