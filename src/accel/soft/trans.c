@@ -2,9 +2,8 @@
 /*
  * Blocks to host code: flags by liveness, the software TLB inline, exits and their links.
  *
- * NOT EMULATED: flags that a block overwrites before it reads them are not kept. An exception frame pushed by a
- * memory access between the two shows older ones, and so does an instruction that the block overwrites itself with
- * another one. trans_set_exact() keeps them.
+ * An instruction that can fault or store counts as one that reads all flags: an exception frame shows them, and
+ * a store may change the instructions that come next.
  */
 #include "accel/soft/trans.h"
 
@@ -40,7 +39,7 @@ struct translator {
     struct soft *soft;
     struct codebuf code;
     u32 threshold;
-    bool exact, chaining;
+    bool chaining;
     struct t_row *rows;
     struct t_thunks thunks;
     trans_enter_fn *enter;
@@ -235,7 +234,7 @@ void t_stored(struct t *t, unsigned size)
 {
     struct emit *e = &t->e;
 
-    t_flags_spare(t, t->live);
+    t_flags_spare(t, (u32)FLAGS_ARITH); /* the store may end the block */
     emit_mov(e, T_VAL, T_ADDR);
     emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_VAL)); /* shr */
     emit_byte(e, 12);
@@ -502,7 +501,7 @@ static void t_liveness(struct t *t)
 
         t_describe(t, in);
         live = t->use | (live & ~t->def);
-        if (t->exact && t_uses_memory(in, &t->rows[in->row]))
+        if (t_uses_memory(in, &t->rows[in->row]))
             live = (u32)FLAGS_ARITH;
         t->lives[i] = live;
     }
@@ -603,7 +602,6 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
     t.b = b;
     t.rows = tr->rows;
     t.thunks = tr->thunks;
-    t.exact = tr->exact;
     t.chaining = tr->chaining;
     t.stub_count = t.exit_count = 0;
     t.ended = false;
@@ -750,11 +748,6 @@ u32 trans_threshold(const struct translator *t)
 struct trans_stats trans_stats(const struct translator *t)
 {
     return t->stats;
-}
-
-void trans_set_exact(struct translator *t, bool exact)
-{
-    t->exact = exact;
 }
 
 void trans_set_chaining(struct translator *t, bool chaining)

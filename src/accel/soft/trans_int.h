@@ -48,7 +48,7 @@ struct t {
     const struct block *b;
     const struct t_row *rows; /* by row number */
     struct t_thunks thunks; /* written addresses: jumps between code are relative */
-    bool exact, chaining;
+    bool chaining;
 
     unsigned index;
     const struct insn *in;
