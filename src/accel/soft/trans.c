@@ -68,8 +68,11 @@ static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
     mini->mode = b->mode;
     in[0] = b->insns[i];
     in[0].fn = __atomic_load_n(&b->insns[i].fn, __ATOMIC_RELAXED);
-    in[1] = (struct insn){ .fn = last ? x_block_end : trans_mini_end, .off = (in[0].off + in[0].len) & 0xFFF,
-                           .seg = SEG_DS, .base = GPR_ZERO, .index = GPR_ZERO };
+    in[1] = (struct insn){ .fn = last ? x_block_end : trans_mini_end,
+                           .off = (in[0].off + in[0].len) & 0xFFF,
+                           .seg = SEG_DS,
+                           .base = GPR_ZERO,
+                           .index = GPR_ZERO };
     cpu->block = mini;
     cpu->gpr[GPR_RIP] = cpu->page_rip + (b->offset & 0xFFF);
     cpu->mini_ended = false;
@@ -84,7 +87,8 @@ static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
 }
 
 /* Instruction `i` of `b` has stored `size` bytes at `host`, on a page with code. As trans_slow. */
-static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned size)
+static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host,
+                         unsigned size)
 {
     mem_code_written(cpu, host, size);
     if (i + 1u == b->count || !__atomic_load_n(&b->stale, __ATOMIC_RELAXED))
@@ -102,8 +106,8 @@ static void t_flags_save(struct t *t)
     struct emit *e = &t->e;
 
     emit_mov(e, T_VAL, H_RAX);
-    emit_byte(e, 0x9F);                                           /* lahf */
-    emit_op(e, 0, 0x0F90, 0, 0, emit_reg(H_RAX));                 /* seto al */
+    emit_byte(e, 0x9F);                                            /* lahf */
+    emit_op(e, 0, 0x0F90, 0, 0, emit_reg(H_RAX));                  /* seto al */
     emit_op_mixed(e, 0, 0xC0, 0, false, 4, true, emit_reg(H_RAX)); /* shl al, 3 */
     emit_byte(e, 3);
     emit_op(e, 0, 0xC1, 1, 0, emit_reg(H_RAX)); /* rol ax, 8 */
@@ -159,8 +163,9 @@ void t_flags_out(struct t *t)
 static void t_stub_at(struct t *t, u8 *jump, unsigned stored)
 {
     assert(t->stub_count < T_STUBS_MAX);
-    t->stubs[t->stub_count++] = (struct t_stub){ .jump = jump, .index = (u16)t->index, .stored = (u8)stored,
-                                                .resume = NULL };
+    t->stubs[t->stub_count++] = (struct t_stub){
+        .jump = jump, .index = (u16)t->index, .stored = (u8)stored, .resume = NULL
+    };
 }
 
 void t_slow_if(struct t *t, unsigned condition)
@@ -280,7 +285,9 @@ void t_exit_indirect(struct t *t)
     emit_byte(e, JMP_CACHE_BITS);
     emit_op(e, 0, 0x31, 3, T_TMP, emit_reg(T_ADDR)); /* xor */
     emit_group1(e, 0, 4, 2, emit_reg(T_ADDR), JMP_CACHE_SIZE - 1);
-    emit_lea(e, 3, T_ADDR, (struct emit_operand){ .kind = EMIT_MEM, .base = T_ADDR, .index = T_ADDR, .scale = 1 });
+    emit_lea(
+        e, 3, T_ADDR,
+        (struct emit_operand){ .kind = EMIT_MEM, .base = T_ADDR, .index = T_ADDR, .scale = 1 });
     entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, rip);
     emit_op(e, 0, 0x3B, 3, T_TMP, entry);
     emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
@@ -358,7 +365,8 @@ static void t_make_stub(struct t *t, const struct t_stub *s)
     struct emit *e = &t->e;
 
     emit_patch(e, s->jump, e->at);
-    t_call_thunk(t, s->index | (unsigned)s->stored << 16, s->stored ? t->thunks.stored : t->thunks.slow);
+    t_call_thunk(t, s->index | (unsigned)s->stored << 16,
+                 s->stored ? t->thunks.stored : t->thunks.slow);
     if (s->load_flags)
         t_flags_load(e);
     if (s->resume)

@@ -40,7 +40,7 @@ struct trans_exit {
     u64 slot;
     u64 stub;
     struct block *owner;
-    struct block *target; /* NULL: not linked */
+    struct block *target;    /* NULL: not linked */
     struct trans_exit *next; /* of the target's incoming ones */
 };
 

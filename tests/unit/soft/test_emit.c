@@ -29,7 +29,8 @@ static void expect(const char *text)
     char got[96];
 
     memset(features, 0xFF, sizeof(features));
-    assert_int_equal(decode_insn(code, sizeof(code), MODE_CS_L | MODE_LMA | MODE_PE, features, &in), DECODE_OK);
+    assert_int_equal(decode_insn(code, sizeof(code), MODE_CS_L | MODE_LMA | MODE_PE, features, &in),
+                     DECODE_OK);
     assert_int_equal(in.len, e.at - code);
     insn_print(&in, 0, MODE_CS_L | MODE_LMA | MODE_PE, got, sizeof(got));
     assert_string_equal(got, text);
@@ -39,8 +40,9 @@ static void expect(const char *text)
 
 static struct emit_operand scaled(unsigned base, unsigned index, unsigned scale, i32 disp)
 {
-    return (struct emit_operand){ .kind = EMIT_MEM, .base = (u8)base, .index = (u8)index, .scale = (u8)scale,
-                                  .disp = disp };
+    return (struct emit_operand){
+        .kind = EMIT_MEM, .base = (u8)base, .index = (u8)index, .scale = (u8)scale, .disp = disp
+    };
 }
 
 static void registers_of_all_sizes(void **state)

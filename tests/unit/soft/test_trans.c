@@ -28,7 +28,7 @@
 #define RAM_BYTES MIB(2)
 #define AT_TABLES 0x100000u
 #define AT_CODE   0x8000u
-#define AT_END    0x9800u /* runs stop here */
+#define AT_END    0x9800u  /* runs stop here */
 #define AT_HOLE   0x80000u /* a page that is not mapped */
 
 struct rig {
@@ -78,7 +78,8 @@ static int setup(void **state)
     cpu->cr3 = AT_TABLES;
     for (unsigned i = 0; i < SEG_COUNT; i++)
         cpu->seg[i] = (struct segment){ 0, 0xFFFFFFFFu, 0x10, SEG_P | SEG_S | 3 | SEG_DB | SEG_G };
-    cpu->seg[SEG_CS] = (struct segment){ 0, 0xFFFFFFFFu, 8, SEG_P | SEG_S | SEG_TYPE_CODE | 3 | SEG_L };
+    cpu->seg[SEG_CS] =
+        (struct segment){ 0, 0xFFFFFFFFu, 8, SEG_P | SEG_S | SEG_TYPE_CODE | 3 | SEG_L };
     tlb_flush(cpu, TLB_FLUSH_ALL, 0);
     cpu_mode_update(cpu);
     cpu->gpr[RSP] = 0x7000;
@@ -145,7 +146,8 @@ static void blocks_are_translated_and_counted(void **state)
 static void store_into_the_next_instruction_takes_effect_at_once(void **state)
 {
     /* cmp rax, rax; mov byte [rip + 1], 7: the immediate of mov ecx, 1; then setz dl */
-    static const u8 code[] = { 0x48, 0x39, 0xC0, 0xC6, 0x05, 0x01, 0, 0, 0, 7, 0xB9, 1, 0, 0, 0, 0x0F, 0x94, 0xC2 };
+    static const u8 code[] = { 0x48, 0x39, 0xC0, 0xC6, 0x05, 0x01, 0,    0,    0,
+                               7,    0xB9, 1,    0,    0,    0,    0x0F, 0x94, 0xC2 };
     struct rig *r = *state;
 
     for (unsigned i = 0; i < 3; i++) {
@@ -164,7 +166,8 @@ static void store_into_the_next_instruction_takes_effect_at_once(void **state)
 static void flags_are_exact_where_a_store_changes_what_reads_them(void **state)
 {
     /* cmp eax, ebx; mov byte [rip + 0], 0x90 -> nop over the first byte of xor ecx, ecx (66: prefix); setc dl */
-    static const u8 code[] = { 0x39, 0xD8, 0x66, 0xC7, 0x05, 0, 0, 0, 0, 0x66, 0x90, 0x31, 0xC9, 0x0F, 0x92, 0xC2 };
+    static const u8 code[] = { 0x39, 0xD8, 0x66, 0xC7, 0x05, 0,    0,    0,
+                               0,    0x66, 0x90, 0x31, 0xC9, 0x0F, 0x92, 0xC2 };
     struct rig *r = *state;
 
     put(r, AT_CODE, code, sizeof(code));
@@ -244,7 +247,9 @@ static void *request_later(void *arg)
 
 static void a_request_ends_a_loop_of_linked_blocks(void **state)
 {
-    static const u8 code[] = { 0x48, 0xFF, 0xC0, 0xEB, 0x02, 0x90, 0x90, 0xEB, 0xF7 }; /* inc rax; jmp 1f; 1: jmp */
+    static const u8 code[] = {
+        0x48, 0xFF, 0xC0, 0xEB, 0x02, 0x90, 0x90, 0xEB, 0xF7
+    }; /* inc rax; jmp 1f; 1: jmp */
     struct rig *r = *state;
     pthread_t thread;
 
