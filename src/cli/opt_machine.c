@@ -28,6 +28,7 @@ static const struct key cli_soft_keys[] = {
     { .name = "tb-size", .type = KEY_UINT, .offset = KEY_NOWHERE },
     { .name = "split-wx", .type = KEY_BOOL, .offset = KEY_NOWHERE },
     { .name = "one-insn-per-tb", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { .name = "translate", .type = KEY_UINT, .offset = offsetof(struct config, translate) },
     { .name = NULL },
 };
 
@@ -131,7 +132,7 @@ static bool cli_parse_accel_items(struct cli *cli, const struct keyval *kv, stru
         return false;
     for (unsigned i = 0; i < kv->count; i++)
         if (strcmp(kv->items[i].key, "accel") &&
-            !key_set(cli, &cli_accel_tables[kind], NULL, &kv->items[i], err))
+            !key_set(cli, &cli_accel_tables[kind], cli->config, &kv->items[i], err))
             return false;
     return true;
 }

@@ -61,8 +61,8 @@ void native_init(void);
 struct case_end native_run(const struct insn_case *c, struct case_state *state);
 
 /* The same on the engine. */
-/* `translate`: every block goes through the translator, 2 with exact flags at faults; 0: none. */
-void engine_init(unsigned translate);
+/* `translate`: every block goes through the translator. */
+void engine_init(bool translate);
 struct case_end engine_run(const struct insn_case *c, struct case_state *state);
 const u64 *engine_features(void);
 

@@ -88,25 +88,23 @@ static void engine_map(gva addr, gpa page, u64 size, u64 rights)
         engine_map_page(addr + done, page + done, rights);
 }
 
-void engine_init(unsigned translate)
+void engine_init(bool translate)
 {
     struct error err;
 
     config_init(&engine_config);
     engine_config.ram_size = ENGINE_RAM;
     engine_config.smp.cpus = 1;
-    engine_config.translate = translate != 0;
+    engine_config.translate = translate;
     engine_machine.accel = &accel_soft;
     if (!machine_init(&engine_machine, &engine_config, &err) ||
         !machine_init_vcpus(&engine_machine, &err))
         engine_fail(err.text);
     engine_machine.vcpus[0].apic_ops = &engine_apic_ops;
     engine_cpu = engine_machine.vcpus[0].accel;
-    if (translate) {
-        /* A loop comes back after each block, so that it can be ended. */
+    /* A loop comes back after each block, so that it can be ended. */
+    if (translate)
         trans_set_chaining(engine_cpu->soft->translator, false);
-        trans_set_exact(engine_cpu->soft->translator, translate == 2);
-    }
     accel_soft.vcpu_reset(&engine_machine.vcpus[0]);
     engine_map(CASE_CODE, ENGINE_CODE, CASE_CODE_SIZE, PTE_CODE);
     engine_map(CASE_DATA, ENGINE_DATA, CASE_DATA_SIZE, PTE_DATA);
@@ -116,7 +114,6 @@ void engine_init(unsigned translate)
     engine_cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     engine_cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
     engine_cpu->msr.efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
-    engine_cpu->idtr = (struct table_reg){ 0, 0 };
     engine_cpu->cr3 = ENGINE_TABLES;
     engine_cpu->idtr.limit = 0; /* INT3 ends a case: see engine_is_breakpoint */
     tlb_flush(engine_cpu, TLB_FLUSH_ALL, 0);

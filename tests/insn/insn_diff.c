@@ -4,7 +4,7 @@
  * memory and faults.
  *
  *   insn_diff [--cases N] [--seed S] [--name MNEMONIC] [--row N] [--length N] [--code32] [--coverage]
- *             [--verbose] [--translate | --translate-exact]
+ *             [--verbose] [--translate]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +20,7 @@ struct options {
     const char *name;
     long row;
     unsigned length;
-    unsigned translate; /* see engine_init */
-    bool code32, coverage, verbose;
+    bool code32, coverage, verbose, translate;
 };
 
 struct row_count {
@@ -244,9 +243,7 @@ static struct options diff_parse(int argc, char **argv)
         else if (!strcmp(argv[i], "--code32"))
             o.code32 = true;
         else if (!strcmp(argv[i], "--translate"))
-            o.translate = 1;
-        else if (!strcmp(argv[i], "--translate-exact"))
-            o.translate = 2;
+            o.translate = true;
         else if (!strcmp(argv[i], "--coverage"))
             o.coverage = true;
         else if (!strcmp(argv[i], "--verbose"))

@@ -24,7 +24,8 @@ struct codebuf {
     size_t data[2]; /* data, from the half's end */
 };
 
-bool codebuf_init(struct codebuf *c, size_t half_size, struct error *err) __attribute__((warn_unused_result));
+bool codebuf_init(struct codebuf *c, size_t half_size, struct error *err)
+    __attribute__((warn_unused_result));
 void codebuf_destroy(struct codebuf *c);
 
 /* Where the next code of `half` is written, and the end of its room. */

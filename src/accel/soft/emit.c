@@ -7,11 +7,11 @@
 #include "base/bits.h"
 #include "base/bytes.h"
 
-#define REX 0x40u
-#define REX_W 8u
-#define REX_R 4u
-#define REX_X 2u
-#define REX_B 1u
+#define REX       0x40u
+#define REX_W     8u
+#define REX_R     4u
+#define REX_X     2u
+#define REX_B     1u
 #define PREFIX_GS 0x65u
 
 void emit_byte(struct emit *e, unsigned byte)
@@ -82,7 +82,8 @@ static void emit_modrm_mem(struct emit *e, unsigned reg, const struct emit_opera
         emit_u32(e, (u32)rm->disp);
 }
 
-static unsigned emit_rex(unsigned size, bool reg_byte, unsigned reg, bool rm_byte, const struct emit_operand *rm)
+static unsigned emit_rex(unsigned size, bool reg_byte, unsigned reg, bool rm_byte,
+                         const struct emit_operand *rm)
 {
     unsigned rex = size == 3 ? REX | REX_W : 0;
 
@@ -104,8 +105,8 @@ static unsigned emit_rex(unsigned size, bool reg_byte, unsigned reg, bool rm_byt
     return rex;
 }
 
-void emit_op_mixed(struct emit *e, unsigned flags, unsigned opcode, unsigned size, bool reg_byte, unsigned reg,
-                   bool rm_byte, struct emit_operand rm)
+void emit_op_mixed(struct emit *e, unsigned flags, unsigned opcode, unsigned size, bool reg_byte,
+                   unsigned reg, bool rm_byte, struct emit_operand rm)
 {
     unsigned rex = emit_rex(size, reg_byte, reg, rm_byte, &rm);
 
@@ -132,7 +133,8 @@ void emit_op_mixed(struct emit *e, unsigned flags, unsigned opcode, unsigned siz
         emit_modrm_mem(e, emit_number(reg), &rm);
 }
 
-void emit_op(struct emit *e, unsigned flags, unsigned opcode, unsigned size, unsigned reg, struct emit_operand rm)
+void emit_op(struct emit *e, unsigned flags, unsigned opcode, unsigned size, unsigned reg,
+             struct emit_operand rm)
 {
     emit_op_mixed(e, flags, opcode, size, size == 0, reg, size == 0, rm);
 }
@@ -175,11 +177,16 @@ void emit_lea(struct emit *e, unsigned size, unsigned reg, struct emit_operand f
     emit_op(e, 0, 0x8D, size, reg, from);
 }
 
-void emit_group1(struct emit *e, unsigned flags, unsigned digit, unsigned size, struct emit_operand rm, i32 imm)
+void emit_group1(struct emit *e, unsigned flags, unsigned digit, unsigned size,
+                 struct emit_operand rm, i32 imm)
 {
     bool small = size && imm >= -128 && imm <= 127;
 
-    emit_op_mixed(e, flags, size == 0 ? 0x80 : small ? 0x83 : 0x81, size, false, digit, size == 0, rm);
+    emit_op_mixed(e, flags,
+                  size == 0 ? 0x80
+                  : small   ? 0x83
+                            : 0x81,
+                  size, false, digit, size == 0, rm);
     emit_imm(e, small ? 0 : size, (u64)(i64)imm);
 }
 

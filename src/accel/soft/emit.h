@@ -10,9 +10,26 @@
 
 /* Host registers by number; the high bytes AH CH DH BH follow. */
 enum host_reg {
-    H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
-    H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15,
-    H_AH, H_CH, H_DH, H_BH,
+    H_RAX,
+    H_RCX,
+    H_RDX,
+    H_RBX,
+    H_RSP,
+    H_RBP,
+    H_RSI,
+    H_RDI,
+    H_R8,
+    H_R9,
+    H_R10,
+    H_R11,
+    H_R12,
+    H_R13,
+    H_R14,
+    H_R15,
+    H_AH,
+    H_CH,
+    H_DH,
+    H_BH,
     H_NONE = 0xFF,
 };
 
@@ -20,8 +37,8 @@ enum emit_kind { EMIT_REG, EMIT_MEM, EMIT_GS };
 
 /* A register, [base + index * scale + disp], or the same without base in the GS segment. */
 struct emit_operand {
-    u8 kind; /* enum emit_kind */
-    u8 base; /* register of EMIT_REG; base of EMIT_MEM, H_NONE for none */
+    u8 kind;  /* enum emit_kind */
+    u8 base;  /* register of EMIT_REG; base of EMIT_MEM, H_NONE for none */
     u8 index; /* H_NONE for none */
     u8 scale; /* 0..3 */
     i32 disp;
@@ -36,7 +53,7 @@ struct emit {
 
 /* Prefixes of emit_op. */
 #define EMIT_LOCK 1u
-#define EMIT_F3 2u
+#define EMIT_F3   2u
 
 /* Condition codes, SDM vol. 1, appendix B. */
 enum emit_condition { EMIT_B = 2, EMIT_E = 4, EMIT_NE = 5, EMIT_A = 7 };
@@ -48,12 +65,15 @@ static inline struct emit_operand emit_reg(unsigned reg)
 
 static inline struct emit_operand emit_mem(unsigned base, i32 disp)
 {
-    return (struct emit_operand){ .kind = EMIT_MEM, .base = (u8)base, .index = H_NONE, .disp = disp };
+    return (
+        struct emit_operand){ .kind = EMIT_MEM, .base = (u8)base, .index = H_NONE, .disp = disp };
 }
 
 static inline struct emit_operand emit_gs(u64 offset)
 {
-    return (struct emit_operand){ .kind = EMIT_GS, .base = H_NONE, .index = H_NONE, .disp = (i32)offset };
+    return (struct emit_operand){
+        .kind = EMIT_GS, .base = H_NONE, .index = H_NONE, .disp = (i32)offset
+    };
 }
 
 void emit_byte(struct emit *e, unsigned byte);
@@ -68,8 +88,8 @@ void emit_op(struct emit *e, unsigned flags, unsigned opcode, unsigned size, uns
              struct emit_operand rm);
 
 /* The same with byte-ness of `reg` and `rm` apart (movzx, setcc). */
-void emit_op_mixed(struct emit *e, unsigned flags, unsigned opcode, unsigned size, bool reg_byte, unsigned reg,
-                   bool rm_byte, struct emit_operand rm);
+void emit_op_mixed(struct emit *e, unsigned flags, unsigned opcode, unsigned size, bool reg_byte,
+                   unsigned reg, bool rm_byte, struct emit_operand rm);
 
 /* mov, 64 bits unless the name says otherwise. */
 void emit_load(struct emit *e, unsigned reg, struct emit_operand from);
@@ -79,7 +99,8 @@ void emit_mov_imm(struct emit *e, unsigned reg, u64 value);
 void emit_lea(struct emit *e, unsigned size, unsigned reg, struct emit_operand from);
 
 /* Group 1 (`digit` ADD OR ADC SBB AND SUB XOR CMP) with an immediate that fits 32 bits, sign-extended. */
-void emit_group1(struct emit *e, unsigned flags, unsigned digit, unsigned size, struct emit_operand rm, i32 imm);
+void emit_group1(struct emit *e, unsigned flags, unsigned digit, unsigned size,
+                 struct emit_operand rm, i32 imm);
 
 /* An immediate of the size's bytes (four for 8-byte operands). */
 void emit_imm(struct emit *e, unsigned size, u64 imm);

@@ -34,6 +34,9 @@
 /* Bytes of decoded blocks kept for a machine. A stock kernel's boot decodes about twice this, most of it once. */
 #define SOFT_CACHE_SIZE MIB(6)
 
+/* With the translator more is kept: what is dropped must be found hot again. */
+#define SOFT_CACHE_SIZE_TRANSLATE MIB(16)
+
 /* Nothing is being delivered: no exception combines with it. */
 #define SOFT_NO_VECTOR 0xFFFFFFFFu
 
@@ -519,7 +522,8 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     soft->hostops = hostop_cache_new(err);
     if (!soft->hostops)
         return false;
-    soft->cache = block_cache_new(&machine->ram, cpuid_features(soft->cpuid), SOFT_CACHE_SIZE, err);
+    soft->cache = block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
+                                  config->translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
     if (!soft->cache)
         return false;
     ram_on_code_write(&machine->ram, soft_code_written, soft);

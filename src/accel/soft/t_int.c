@@ -34,7 +34,8 @@ static unsigned t_field(unsigned field, unsigned size)
 }
 
 /* The operand E: memory goes through the TLB. */
-static struct emit_operand t_rm_begin(struct t *t, const struct insn *in, unsigned size, enum t_access access)
+static struct emit_operand t_rm_begin(struct t *t, const struct insn *in, unsigned size,
+                                      enum t_access access)
 {
     unsigned n = t_number(in->rm, size);
 
@@ -542,27 +543,42 @@ struct t_entry {
     struct t_row row;
 };
 
-#define T_ALL ((u16)FLAGS_ARITH)
-#define T_CARRY ((u16)FLAG_CF)
+#define T_ALL       ((u16)FLAGS_ARITH)
+#define T_CARRY     ((u16)FLAG_CF)
 #define T_NOT_CARRY ((u16)(FLAGS_ARITH & ~FLAG_CF))
 
 #define T_ALU(op, digit, use) \
     { x_##op##_E_G, { t_e_g, (digit) << 3, T_WRITES, use, T_ALL } }, \
-    { x_##op##_E_I, { t_e_imm, digit, T_WRITES, use, T_ALL } }, \
-    { x_##op##_G_E, { t_g_e, (digit) << 3 | 2, T_WRITES, use, T_ALL } }
+        { x_##op##_E_I, { t_e_imm, digit, T_WRITES, use, T_ALL } }, \
+    { \
+        x_##op##_G_E, \
+        { \
+            t_g_e, (digit) << 3 | 2, T_WRITES, use, T_ALL \
+        } \
+    }
 
 #define T_SHIFT(op, digit, use, def) \
     { x_##op##_E_I, { t_shift_imm, digit, T_WRITES | T_COUNT, use, def } }, \
-    { x_##op##_E_1, { t_unary, 0xD0 << 3 | (digit), T_WRITES, use, def } }, \
-    { x_##op##_E_C, { t_unary, 0xD2 << 3 | (digit), T_WRITES, use, 0 } }
+        { x_##op##_E_1, { t_unary, 0xD0 << 3 | (digit), T_WRITES, use, def } }, \
+    { \
+        x_##op##_E_C, \
+        { \
+            t_unary, 0xD2 << 3 | (digit), T_WRITES, use, 0 \
+        } \
+    }
 
 /* OF is undefined but for a count of one: the host decides. */
 #define T_ROTATED T_CARRY
 
 #define T_CC(cc, number, flags) \
     { x_set##cc##_E, { t_setcc, number, 0, (u16)(flags), 0 } }, \
-    { x_cmov##cc##_G_E, { t_g_e_word, 0x40 | (number), 0, (u16)(flags), 0 } }, \
-    { x_j##cc##_J, { t_jcc, number, T_ENDS, T_ALL, 0 } }
+        { x_cmov##cc##_G_E, { t_g_e_word, 0x40 | (number), 0, (u16)(flags), 0 } }, \
+    { \
+        x_j##cc##_J, \
+        { \
+            t_jcc, number, T_ENDS, T_ALL, 0 \
+        } \
+    }
 
 static const struct t_entry t_entries[] = {
     T_ALU(add, 0, 0),

@@ -2,9 +2,8 @@
 /*
  * Blocks to host code: flags by liveness, the software TLB inline, exits and their links.
  *
- * NOT EMULATED: flags that a block overwrites before it reads them are not kept. An exception frame pushed by a
- * memory access between the two shows older ones, and so does an instruction that the block overwrites itself with
- * another one. trans_set_exact() keeps them.
+ * An instruction that can fault or store counts as one that reads all flags: an exception frame shows them, and
+ * a store may change the instructions that come next.
  */
 #include "accel/soft/trans.h"
 
@@ -40,7 +39,7 @@ struct translator {
     struct soft *soft;
     struct codebuf code;
     u32 threshold;
-    bool exact, chaining;
+    bool chaining;
     struct t_row *rows;
     struct t_thunks thunks;
     trans_enter_fn *enter;
@@ -69,8 +68,11 @@ static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
     mini->mode = b->mode;
     in[0] = b->insns[i];
     in[0].fn = __atomic_load_n(&b->insns[i].fn, __ATOMIC_RELAXED);
-    in[1] = (struct insn){ .fn = last ? x_block_end : trans_mini_end, .off = (in[0].off + in[0].len) & 0xFFF,
-                           .seg = SEG_DS, .base = GPR_ZERO, .index = GPR_ZERO };
+    in[1] = (struct insn){ .fn = last ? x_block_end : trans_mini_end,
+                           .off = (in[0].off + in[0].len) & 0xFFF,
+                           .seg = SEG_DS,
+                           .base = GPR_ZERO,
+                           .index = GPR_ZERO };
     cpu->block = mini;
     cpu->gpr[GPR_RIP] = cpu->page_rip + (b->offset & 0xFFF);
     cpu->mini_ended = false;
@@ -85,7 +87,8 @@ static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
 }
 
 /* Instruction `i` of `b` has stored `size` bytes at `host`, on a page with code. As trans_slow. */
-static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned size)
+static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host,
+                         unsigned size)
 {
     mem_code_written(cpu, host, size);
     if (i + 1u == b->count || !__atomic_load_n(&b->stale, __ATOMIC_RELAXED))
@@ -103,8 +106,8 @@ static void t_flags_save(struct t *t)
     struct emit *e = &t->e;
 
     emit_mov(e, T_VAL, H_RAX);
-    emit_byte(e, 0x9F);                                           /* lahf */
-    emit_op(e, 0, 0x0F90, 0, 0, emit_reg(H_RAX));                 /* seto al */
+    emit_byte(e, 0x9F);                                            /* lahf */
+    emit_op(e, 0, 0x0F90, 0, 0, emit_reg(H_RAX));                  /* seto al */
     emit_op_mixed(e, 0, 0xC0, 0, false, 4, true, emit_reg(H_RAX)); /* shl al, 3 */
     emit_byte(e, 3);
     emit_op(e, 0, 0xC1, 1, 0, emit_reg(H_RAX)); /* rol ax, 8 */
@@ -160,8 +163,9 @@ void t_flags_out(struct t *t)
 static void t_stub_at(struct t *t, u8 *jump, unsigned stored)
 {
     assert(t->stub_count < T_STUBS_MAX);
-    t->stubs[t->stub_count++] = (struct t_stub){ .jump = jump, .index = (u16)t->index, .stored = (u8)stored,
-                                                .resume = NULL };
+    t->stubs[t->stub_count++] = (struct t_stub){
+        .jump = jump, .index = (u16)t->index, .stored = (u8)stored, .resume = NULL
+    };
 }
 
 void t_slow_if(struct t *t, unsigned condition)
@@ -235,7 +239,7 @@ void t_stored(struct t *t, unsigned size)
 {
     struct emit *e = &t->e;
 
-    t_flags_spare(t, t->live);
+    t_flags_spare(t, (u32)FLAGS_ARITH); /* the store may end the block */
     emit_mov(e, T_VAL, T_ADDR);
     emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_VAL)); /* shr */
     emit_byte(e, 12);
@@ -281,7 +285,9 @@ void t_exit_indirect(struct t *t)
     emit_byte(e, JMP_CACHE_BITS);
     emit_op(e, 0, 0x31, 3, T_TMP, emit_reg(T_ADDR)); /* xor */
     emit_group1(e, 0, 4, 2, emit_reg(T_ADDR), JMP_CACHE_SIZE - 1);
-    emit_lea(e, 3, T_ADDR, (struct emit_operand){ .kind = EMIT_MEM, .base = T_ADDR, .index = T_ADDR, .scale = 1 });
+    emit_lea(
+        e, 3, T_ADDR,
+        (struct emit_operand){ .kind = EMIT_MEM, .base = T_ADDR, .index = T_ADDR, .scale = 1 });
     entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, rip);
     emit_op(e, 0, 0x3B, 3, T_TMP, entry);
     emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
@@ -359,7 +365,8 @@ static void t_make_stub(struct t *t, const struct t_stub *s)
     struct emit *e = &t->e;
 
     emit_patch(e, s->jump, e->at);
-    t_call_thunk(t, s->index | (unsigned)s->stored << 16, s->stored ? t->thunks.stored : t->thunks.slow);
+    t_call_thunk(t, s->index | (unsigned)s->stored << 16,
+                 s->stored ? t->thunks.stored : t->thunks.slow);
     if (s->load_flags)
         t_flags_load(e);
     if (s->resume)
@@ -502,7 +509,7 @@ static void t_liveness(struct t *t)
 
         t_describe(t, in);
         live = t->use | (live & ~t->def);
-        if (t->exact && t_uses_memory(in, &t->rows[in->row]))
+        if (t_uses_memory(in, &t->rows[in->row]))
             live = (u32)FLAGS_ARITH;
         t->lives[i] = live;
     }
@@ -603,7 +610,6 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
     t.b = b;
     t.rows = tr->rows;
     t.thunks = tr->thunks;
-    t.exact = tr->exact;
     t.chaining = tr->chaining;
     t.stub_count = t.exit_count = 0;
     t.ended = false;
@@ -750,11 +756,6 @@ u32 trans_threshold(const struct translator *t)
 struct trans_stats trans_stats(const struct translator *t)
 {
     return t->stats;
-}
-
-void trans_set_exact(struct translator *t, bool exact)
-{
-    t->exact = exact;
 }
 
 void trans_set_chaining(struct translator *t, bool chaining)

@@ -12,8 +12,8 @@
  *   cpu->gpr[R12..15] the guest's R12 to R15, always in memory
  *   cpu->page_rip     linear address of the page that the running block lies on
  *
- * At a block's entry and exits all arithmetic flags are in cpu->aflags. Inside, they are in the host's flags, in memory, or
- * (when the block overwrites them before it reads them) nowhere.
+ * At a block's entry and exits, and at each instruction that can fault, all arithmetic flags are in cpu->aflags. Between
+ * these they are in the host's flags, in memory, or (when overwritten before the next of these places) nowhere.
  *
  * Whatever the fast path of an instruction cannot do is done by the interpreter's handler, called with all registers in
  * struct cpu (trans_slow): faults, devices, page crossings.
@@ -40,7 +40,7 @@ struct trans_exit {
     u64 slot;
     u64 stub;
     struct block *owner;
-    struct block *target; /* NULL: not linked */
+    struct block *target;    /* NULL: not linked */
     struct trans_exit *next; /* of the target's incoming ones */
 };
 
@@ -54,8 +54,7 @@ void trans_free(struct translator *t);
 u32 trans_threshold(const struct translator *t);
 struct trans_stats trans_stats(const struct translator *t);
 
-/* For tests: flags are exact at each instruction that can fault; blocks return to the run loop at their end. */
-void trans_set_exact(struct translator *t, bool exact);
+/* For tests: without, blocks return to the run loop at their end. */
 void trans_set_chaining(struct translator *t, bool chaining);
 
 /* What the translator wants to know in `cpu`. */

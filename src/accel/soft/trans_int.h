@@ -10,13 +10,13 @@
 #include "base/types.h"
 
 /* Host registers outside the guest's (trans.h). */
-#define T_RSP H_R12
-#define T_TMP H_R13
-#define T_ADDR H_R14
-#define T_VAL H_R15
+#define T_RSP       H_R12
+#define T_TMP       H_R13
+#define T_ADDR      H_R14
+#define T_VAL       H_R15
 
-#define GS(field) emit_gs(offsetof(struct cpu, field))
-#define GS_GPR(n) emit_gs(offsetof(struct cpu, gpr) + 8u * (n))
+#define GS(field)   emit_gs(offsetof(struct cpu, field))
+#define GS_GPR(n)   emit_gs(offsetof(struct cpu, gpr) + 8u * (n))
 
 #define T_STUBS_MAX (BLOCK_INSNS_MAX * 3)
 
@@ -25,7 +25,7 @@ struct t_stub {
     u8 *jump;         /* displacement to patch */
     const u8 *resume; /* after the instruction */
     u16 index;
-    u8 stored; /* bytes stored to a page with code, at [T_ADDR]; 0: run the handler */
+    u8 stored;       /* bytes stored to a page with code, at [T_ADDR]; 0: run the handler */
     bool load_flags; /* the instruction leaves its flags in the host's */
 };
 
@@ -47,8 +47,8 @@ struct t {
     struct translator *translator;
     const struct block *b;
     const struct t_row *rows; /* by row number */
-    struct t_thunks thunks; /* written addresses: jumps between code are relative */
-    bool exact, chaining;
+    struct t_thunks thunks;   /* written addresses: jumps between code are relative */
+    bool chaining;
 
     unsigned index;
     const struct insn *in;
@@ -62,7 +62,7 @@ struct t {
     struct t_stub stubs[T_STUBS_MAX];
     unsigned exit_count;
     struct t_exit exits[2];
-    u8 *data; /* records are taken downwards from here */
+    u8 *data;   /* records are taken downwards from here */
     bool ended; /* the last instruction made the exits itself */
 };
 
@@ -72,13 +72,13 @@ typedef void t_make(struct t *t, const struct insn *in, unsigned arg);
 struct t_row {
     t_make *make; /* NULL: by the handler */
     u16 arg;
-    u8 flags;  /* T_* */
+    u8 flags; /* T_* */
     u16 use, def;
 };
 #define T_WRITES BIT(0) /* writes flags */
-#define T_COUNT BIT(1) /* shift by an immediate: a count of zero writes none */
+#define T_COUNT  BIT(1) /* shift by an immediate: a count of zero writes none */
 #define T_FAULTS BIT(2) /* uses memory even without a ModRM memory operand */
-#define T_ENDS BIT(3)   /* makes the block's exits */
+#define T_ENDS   BIT(3) /* makes the block's exits */
 
 /* Fill `rows` (insn_row_count of them). */
 void t_rows_build(struct t_row *rows);
