@@ -99,6 +99,7 @@ bool cli_parse_serial(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_uuid(struct cli *cli, const char *value, struct error *err);

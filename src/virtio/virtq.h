@@ -35,8 +35,7 @@ struct virtq_chain {
     unsigned out_count;    /* device-readable parts: iov[0 .. out_count) */
     unsigned in_count;     /* device-writable parts: iov[out_count .. out_count + in_count) */
     u64 out_size, in_size; /* bytes */
-    struct iovec
-        *iov; /* belongs to whoever called virtq_pop: capacity VIRTQ_PARTS_MAX, or chain_alloc'ed */
+    struct iovec *iov;     /* the caller's, of VIRTQ_PARTS_MAX parts */
 };
 
 enum virtq_result { VIRTQ_EMPTY, VIRTQ_CHAIN, VIRTQ_BROKEN };
