@@ -132,7 +132,7 @@ static void ram_drop_code(const struct ram *ram, u64 offset, u64 size)
 void ram_dirty(struct ram *ram, gpa addr, u64 size)
 {
     while (size) {
-        u64 left;
+        u64 left = 0;
         i64 offset = ram_offset(ram, addr, &left);
         u64 n = MIN(size, left);
 
@@ -156,7 +156,7 @@ void ram_dirty_ptr(struct ram *ram, const void *ptr, u64 size)
 static bool ram_contains(const struct ram *ram, gpa addr, u64 size)
 {
     while (size) {
-        u64 left;
+        u64 left = 0;
 
         if (ram_offset(ram, addr, &left) < 0)
             return false;
@@ -208,7 +208,7 @@ int ram_read(const struct ram *ram, gpa addr, void *data, u64 size)
     if (!ram_contains(ram, addr, size))
         return -EFAULT;
     while (size) {
-        u64 left;
+        u64 left = 0;
         u64 offset = (u64)ram_offset(ram, addr, &left);
         u64 n = MIN(size, left);
 
@@ -227,7 +227,7 @@ int ram_write(struct ram *ram, gpa addr, const void *data, u64 size)
     if (!ram_contains(ram, addr, size))
         return -EFAULT;
     while (size) {
-        u64 left;
+        u64 left = 0;
         u64 offset = (u64)ram_offset(ram, addr, &left);
         u64 n = MIN(size, left);
 
@@ -244,7 +244,7 @@ int ram_set(struct ram *ram, gpa addr, u8 byte, u64 size)
     if (!ram_contains(ram, addr, size))
         return -EFAULT;
     while (size) {
-        u64 left;
+        u64 left = 0;
         u64 offset = (u64)ram_offset(ram, addr, &left);
         u64 n = MIN(size, left);
 

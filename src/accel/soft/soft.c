@@ -5,6 +5,8 @@
  * run: serve requests, find the block at RIP, call its first handler, which calls the next, until the block's last one
  * returns here. Faults come back through the one landing, are delivered, and the loop goes on.
  */
+#include "accel/soft/soft.h"
+
 #include "accel/accel.h"
 
 #include <assert.h>
@@ -23,7 +25,6 @@
 #include "accel/soft/hostop.h"
 #include "accel/soft/hypercall.h"
 #include "accel/soft/mem.h"
-#include "accel/soft/soft.h"
 #include "accel/soft/tlb.h"
 #include "accel/soft/trans.h"
 #include "base/log.h"
