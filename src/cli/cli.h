@@ -104,8 +104,13 @@ bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_uuid(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_rtc(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_log_items(struct cli *cli, const char *value, struct error *err);
-bool cli_parse_help(struct cli *cli, const char *value, struct error *err);
-bool cli_parse_version(struct cli *cli, const char *value, struct error *err);
+
+/* -help and -version. */
+bool help_show(struct cli *cli, const char *value, struct error *err);
+bool help_show_version(struct cli *cli, const char *value, struct error *err);
+
+/* What an option does, in words. */
+void help_text(const struct option *option, char *text, size_t size);
 
 /* Parts that several options share. */
 void cli_set_source(struct cli *cli, const char *name, const char *value);

@@ -163,6 +163,9 @@ void config_free(struct config *config);
 /* The chardev with this id, or NULL. */
 const struct chardev_config *config_chardev(const struct config *config, const char *id);
 
-/* A property of a device as the user wrote it (the last one wins), or NULL; as a number, or `otherwise`. */
+/*
+ * A property of a device as the user wrote it (the last one wins), or NULL; as a number, or
+ * `otherwise`.
+ */
 const char *device_config_get(const struct device_config *device, const char *key);
 u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of keys: checking and storing values. The wording of the errors follows QEMU's as far as that goes. */
+/*
+ * Tables of keys: checking and storing values. The wording of the errors follows QEMU's as far as
+ * that goes.
+ */
 #include "cli/key.h"
 
 #include <stdlib.h>
@@ -114,7 +117,7 @@ static bool key_convert(const struct key *key, const char *value, union key_valu
 
 bool key_check(const struct key *key, const char *value, struct error *err)
 {
-    union key_value v;
+    union key_value v = { .word = 0 };
 
     return key_convert(key, value, &v, err);
 }
@@ -122,7 +125,7 @@ bool key_check(const struct key *key, const char *value, struct error *err)
 static bool key_store(struct cli *cli, const struct key *key, void *object, const char *value,
                       struct error *err)
 {
-    union key_value v;
+    union key_value v = { .word = 0 };
     void *member;
 
     if (!key_convert(key, value, &v, err))

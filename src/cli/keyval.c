@@ -8,8 +8,8 @@
 #include "base/mem.h"
 
 /*
- * Cut the element at `*src` out of the list, undoubling commas in place: the text only gets shorter.
- * `*equals` is left at its first '=', or NULL.
+ * Cut the element at `*src` out of the list, undoubling commas in place: the text only gets
+ * shorter. `*equals` is left at its first '=', or NULL.
  */
 static char *keyval_cut(char **src, char **equals)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU's grammar of option values: `[implied=]value,key=value,...`; a comma in a value is written `,,`.
+ * QEMU's grammar of option values: `[implied=]value,key=value,...`; a comma in a value is written
+ * `,,`.
  *
  * A key without `=` is kept as a bare one: some options read it as `key=on`, others refuse it.
  */

@@ -8,22 +8,24 @@
 
 #define NUMBER_FRACTION_MAX UINT64_C(1000000000000000000) /* digits beyond 10^-18 make no byte */
 
+/* The value of a digit up to f; 16 for what is none. */
+static unsigned number_digit(char c)
+{
+    if (isdigit((unsigned char)c))
+        return (unsigned)(c - '0');
+    return isxdigit((unsigned char)c) ? (unsigned)(tolower((unsigned char)c) - 'a') + 10 : 16;
+}
+
 /* Read digits of `base`; the first character after them is left at `*end`. */
 static enum number_result number_digits(const char *text, unsigned base, u64 *value,
                                         const char **end)
 {
     bool range = false;
-    u64 v = 0;
 
-    for (*end = text; isxdigit((unsigned char)**end); ++*end) {
-        unsigned c = (unsigned)tolower((unsigned char)**end);
-        unsigned digit = c >= 'a' ? c - 'a' + 10 : c - '0';
-
-        if (digit >= base)
-            break;
-        range |= __builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, digit, &v);
-    }
-    *value = v;
+    *value = 0;
+    for (*end = text; number_digit(**end) < base; ++*end)
+        range |= __builtin_mul_overflow(*value, base, value) ||
+                 __builtin_add_overflow(*value, number_digit(**end), value);
     if (*end == text)
         return NUMBER_BAD;
     return range ? NUMBER_RANGE : NUMBER_OK;

@@ -14,7 +14,8 @@ enum number_result {
 enum number_result number_parse(const char *text, u64 max, u64 *value);
 
 /*
- * A size: digits, or digits with a fraction, and a suffix of b, k, M, G, T, P, E in either case (powers of
- * 1024); without one it counts in units of `unit` bytes. Or 0x and hex digits, without a suffix.
+ * A size: digits, or digits with a fraction, and a suffix of b, k, M, G, T, P, E in either case
+ * (powers of 1024); without one it counts in units of `unit` bytes. Or 0x and hex digits, without a
+ * suffix.
  */
 enum number_result number_parse_size(const char *text, u64 unit, u64 *value);

@@ -153,6 +153,8 @@ static bool cli_finish_socket(struct cli_socket *socket, struct error *err)
     if (!c->path == !c->port)
         return error_set(err, c->path ? "a socket has a path or a port, not both"
                                       : "a socket needs 'path', or 'host' and 'port'");
+    if (c->path && !c->path[0])
+        return error_set(err, "a socket's path cannot be empty");
     c->kind = c->path ? CHARDEV_SOCKET_UNIX : CHARDEV_SOCKET_TCP;
     if (c->server && c->reconnect)
         return error_set(err,
@@ -175,6 +177,23 @@ static bool cli_set_keys(struct cli *cli, const struct key *keys, void *object,
     return true;
 }
 
+/* HOST:PORT, where HOST may be empty, or an IPv6 address in brackets. */
+static bool cli_split_address(struct cli_socket *socket, struct error *err)
+{
+    char *host = socket->address, *colon = strrchr(host, ':');
+
+    if (!colon || !colon[1])
+        return error_set(err, "'HOST:PORT' is expected, not '%.64s'", host);
+    key_replace_string(&socket->chardev.port, colon + 1);
+    if (host[0] == '[' && colon[-1] == ']') {
+        host++;
+        colon--;
+    }
+    *colon = 0;
+    key_replace_string(&socket->chardev.host, host);
+    return true;
+}
+
 /* Set all keys of a backend in its place in the configuration. */
 static bool cli_fill_chardev(struct cli *cli, const struct key *keys,
                              struct chardev_config *chardev, const struct keyval *kv,
@@ -182,22 +201,11 @@ static bool cli_fill_chardev(struct cli *cli, const struct key *keys,
 {
     struct cli_socket socket = { .chardev = *chardev };
     bool is_socket = chardev->kind == CHARDEV_SOCKET_UNIX || chardev->kind == CHARDEV_SOCKET_TCP;
-    bool ok = cli_set_keys(cli, keys, &socket, kv, first, err);
+    bool ok = cli_set_keys(cli, keys, &socket, kv, first, err) &&
+              (!socket.address || cli_split_address(&socket, err)) &&
+              (!is_socket || cli_finish_socket(&socket, err));
 
-    if (ok && socket.address) {
-        char *colon = strrchr(socket.address, ':');
-
-        ok = colon && colon[1];
-        if (!ok) {
-            error_set(err, "'HOST:PORT' is expected, not '%.64s'", socket.address);
-        } else {
-            *colon = 0;
-            key_replace_string(&socket.chardev.host, socket.address);
-            key_replace_string(&socket.chardev.port, colon + 1);
-        }
-    }
     free(socket.address);
-    ok = ok && (!is_socket || cli_finish_socket(&socket, err));
     *chardev = socket.chardev;
     return ok;
 }
@@ -286,7 +294,10 @@ bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err)
 
 /* ---- -serial ---- */
 
-/* DEVICE:REST. How REST is read: nothing follows; a file name as it stands; or the first key's value. */
+/*
+ * DEVICE:REST. How REST is read: nothing follows; a file name as it stands; or the first key's
+ * value.
+ */
 struct cli_serial_kind {
     const char *prefix;
     enum chardev_kind kind;
@@ -330,7 +341,8 @@ static const struct cli_serial_kind *cli_find_serial_kind(const char *value, str
     if (!suggest.best)
         error_set(
             err,
-            "'%.64s' is not a valid char driver; there are none, null, stdio, mon:stdio, pty, file:PATH, "
+            "'%.64s' is not a valid char driver; there are none, null, stdio, mon:stdio, pty, "
+            "file:PATH, "
             "pipe:PATH, unix:PATH, tcp:HOST:PORT, telnet:HOST:PORT and chardev:ID",
             value);
     suggest_append(&suggest, "", err);

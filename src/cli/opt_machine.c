@@ -87,7 +87,10 @@ static bool cli_add_accel(struct cli *cli, const char *name, enum accel_kind *ki
     return true;
 }
 
-/* The value of -M accel=: names with colons between, in order of preference. The last such option counts. */
+/*
+ * The value of -M accel=: names with colons between, in order of preference. The last such option
+ * counts.
+ */
 bool cli_add_accels(struct cli *cli, const char *list, struct error *err)
 {
     enum accel_kind kind;
@@ -305,7 +308,10 @@ const struct key cli_machine_keys[] = {
 static const struct key_table cli_machine_table = { cli_machine_keys, "Property 'microvm-machine.",
                                                     "' not found", .bare_ok = false };
 
-/* -M smp.KEY, -M memory.KEY and -M boot.KEY are the options of these names, spelled by way of the machine. */
+/*
+ * -M smp.KEY, -M memory.KEY and -M boot.KEY are the options of these names, spelled by way of the
+ * machine.
+ */
 static bool cli_set_machine(struct cli *cli, const struct keyval_item *item, struct error *err)
 {
     struct keyval_item inner = *item;
@@ -326,8 +332,8 @@ static bool cli_set_machine(struct cli *cli, const struct keyval_item *item, str
 static bool cli_machine_help(struct cli *cli, const struct keyval *kv)
 {
     if (keyval_is_help(kv->items[0].value)) {
-        printf(
-            "Supported machines are:\nmicrovm              the minimal virtual machine (default)\n");
+        printf("Supported machines are:\n"
+               "microvm              the minimal virtual machine (default)\n");
     } else {
         printf("microvm-machine options:\n");
         key_print_help(stdout, cli_machine_keys);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of all options, and the parser that goes by it. The help, the manual page and the completion
- * are made from the same table (help.c).
+ * The table of all options, and the parser that goes by it. The help, the manual page and the
+ * completion are made from the same table (help.c, man.c, completion.c).
  */
 #include "cli/options.h"
 
@@ -77,8 +77,8 @@ const struct option cli_options[] = {
       "virtual CPUs and their topology (1)",
       .parse = cli_parse_smp, .keys = cli_smp_keys },
     { "global", NULL, "MODEL.PROPERTY=VALUE", SECTION_MACHINE,
-      "the default of a property for all devices of a model; virtio-mmio.force-legacy=off makes the "
-      "virtio devices modern",
+      "the default of a property for all devices of a model; virtio-mmio.force-legacy=off makes "
+      "the virtio devices modern",
       .parse = cli_parse_global },
     { "rtc", NULL, "base=utc|localtime|DATE", SECTION_MACHINE,
       "what the real time clock shows at the start (utc)",
@@ -95,18 +95,22 @@ const struct option cli_options[] = {
       .parse = cli_parse_firmware_dir },
 
     { "serial", NULL, "DEVICE", SECTION_CONSOLE,
-      "what the serial port is connected to: none, null, stdio, mon:stdio (Ctrl-A is an escape key), pty, "
-      "file:PATH, pipe:PATH, unix:PATH[,server][,nowait], tcp:[HOST]:PORT[,server][,nowait], "
-      "telnet:[HOST]:PORT[,server][,nowait], chardev:ID. Without -serial and -nodefaults: mon:stdio",
+      "what the serial port is connected to: none, null, stdio, mon:stdio (Ctrl-A is an escape "
+      "key), pty, file:PATH, pipe:PATH, unix:PATH[,server][,nowait], "
+      "tcp:[HOST]:PORT[,server][,nowait], telnet:[HOST]:PORT[,server][,nowait], chardev:ID. "
+      "Without -serial and -nodefaults: mon:stdio",
       .parse = cli_parse_serial, .values = cli_serial_values },
     { "chardev", NULL, "BACKEND,id=ID[,KEY=VALUE]...", SECTION_CONSOLE,
-      "a character device that others refer to; '-chardev help' lists the backends, '-chardev BACKEND,help' "
-      "the keys of one",
+      "a character device that others refer to; '-chardev help' lists the backends, "
+      "'-chardev BACKEND,help' the keys of one",
       .parse = cli_parse_chardev, .values = cli_chardev_values },
     { "nographic", NULL, NULL, SECTION_CONSOLE,
-      "as -M graphics=off; the console is on standard input and output", .parse = cli_parse_nographic },
-    { "display", NULL, "none", SECTION_CONSOLE, "displays", .parse = cli_parse_none, .values = cli_none_values },
-    { "monitor", NULL, "none", SECTION_CONSOLE, "monitor", .parse = cli_parse_none, .values = cli_none_values },
+      "as -M graphics=off; the console is on standard input and output",
+      .parse = cli_parse_nographic },
+    { "display", NULL, "none", SECTION_CONSOLE, "displays",
+      .parse = cli_parse_none, .values = cli_none_values },
+    { "monitor", NULL, "none", SECTION_CONSOLE, "monitor",
+      .parse = cli_parse_none, .values = cli_none_values },
 
     { "device", NULL, "MODEL[,id=ID][,PROPERTY=VALUE]...", SECTION_DEVICE,
       "add a device; '-device help' lists the models, '-device MODEL,help' the properties of one",
@@ -124,14 +128,17 @@ const struct option cli_options[] = {
     { "S", NULL, NULL, SECTION_PROCESS, "do not start the CPUs", FLAG(start_paused) },
     { "pidfile", NULL, "FILE", SECTION_PROCESS, "write the process id to FILE; removed at the end",
       STRING(pidfile) },
-    { "daemonize", NULL, NULL, SECTION_PROCESS, "go to the background once all is set up", FLAG(daemonize) },
+    { "daemonize", NULL, NULL, SECTION_PROCESS, "go to the background once all is set up",
+      FLAG(daemonize) },
 
     { "d", NULL, "ITEM[,ITEM]...", SECTION_DEBUG, "log these items; '-d help' lists them",
       .parse = cli_parse_log_items, .values = cli_log_values },
-    { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error", STRING(log_path) },
+    { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error",
+      STRING(log_path) },
 
-    { "h", "help", NULL, SECTION_HELP, "print this list and end", .parse = cli_parse_help },
-    { "version", NULL, NULL, SECTION_HELP, "print the version and end", .parse = cli_parse_version },
+    { "h", "help", NULL, SECTION_HELP, "print this list and end", .parse = help_show },
+    { "version", NULL, NULL, SECTION_HELP, "print the version and end",
+      .parse = help_show_version },
 
     { "no-user-config", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "no-hpet", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },

@@ -2,8 +2,9 @@
 /*
  * The command line: argv to struct config.
  *
- * Nothing is opened or created here: when cli_parse has returned CLI_RUN the whole line was valid. What is wrong
- * with a line is told in one sentence, which names the option, its value, and what would be right.
+ * Nothing is opened or created here: when cli_parse has returned CLI_RUN the whole line was valid.
+ * What is wrong with a line is told in one sentence, which names the option, its value, and what
+ * would be right.
  */
 #pragma once
 
@@ -27,10 +28,13 @@ struct cli_hooks {
     bool (*cpu_check)(const struct cpu_config *cpu, struct error *err); /* known model and flags? */
 };
 
-/* Parse argv[1] and on into `config`, which config_init has prepared; free it by config_free in any case. */
+/*
+ * Parse argv[1] and on into `config`, which config_init has prepared; free it by config_free in any
+ * case.
+ */
 enum cli_result cli_parse(int argc, char **argv, const struct cli_hooks *hooks,
                           struct config *config, struct error *err);
 
 /* Made of the same tables: the manual page, and the completion for bash. */
-void cli_print_man(FILE *out);
-void cli_print_completion(FILE *out);
+void man_print(FILE *out);
+void completion_print(FILE *out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The nearest known name: fewest insertions, deletions, replacements and swaps of neighbours (the optimal
- * string alignment distance), at most a third of the word.
+ * The nearest known name: fewest insertions, deletions, replacements and swaps of neighbours (the
+ * optimal string alignment distance), at most a third of the word.
  */
 #include "cli/suggest.h"
 
@@ -63,8 +63,8 @@ void suggest_try(struct suggest *suggest, const char *name)
     distance = suggest_distance(suggest->word, word_len, name, name_len);
     if (distance >= MAX(word_len, name_len))
         return; /* nothing in common */
-    if (distance > 1 && word_len >= 3 && !strncmp(suggest->word, name, word_len))
-        distance = 1; /* a beginning */
+    if (word_len >= 2 && !strncmp(suggest->word, name, word_len))
+        distance = 0; /* a beginning */
     if (distance < suggest->distance) {
         suggest->distance = distance;
         suggest->best = name;

@@ -16,5 +16,8 @@ void suggest_init(struct suggest *suggest, const char *word);
 /* Look at one known name; it must live as long as `suggest`. */
 void suggest_try(struct suggest *suggest, const char *name);
 
-/* Append "; did you mean 'x'?" to `err` if something is near; `prefix` goes before the name. Returns false. */
+/*
+ * Append "; did you mean 'x'?" to `err` if something is near; `prefix` goes before the name.
+ * Returns false.
+ */
 bool suggest_append(const struct suggest *suggest, const char *prefix, struct error *err);

@@ -2,10 +2,10 @@
 /*
  * Character backends: where a serial port's bytes come from and go to.
  *
- * The device that uses a backend (its frontend) calls it from any thread with its own lock held, and is
- * called on the loop thread with that lock held. So one lock, the frontend's, protects the whole backend.
- * chardev_write never blocks: what the host does not take at once waits in a bounded buffer, and beyond
- * that is refused. Input arrives after the frontend said how much it can take.
+ * The device that uses a backend (its frontend) calls it from any thread with its own lock held,
+ * and is called on the loop thread with that lock held. So one lock, the frontend's, protects the
+ * whole backend. chardev_write never blocks: what the host does not take at once waits in a bounded
+ * buffer, and beyond that is refused. Input arrives after the frontend said how much it can take.
  */
 #pragma once
 
@@ -56,14 +56,17 @@ struct chardev {
 
 struct chardev_config; /* cli/config.h */
 
-/* Open the backend that `config` describes. NULL and `err` (a whole sentence) when it cannot be had. */
+/*
+ * Open the backend that `config` describes. NULL and `err` (a whole sentence) when it cannot be
+ * had.
+ */
 struct chardev *chardev_open(const struct chardev_config *config, struct loop *loop,
                              struct error *err);
 
 /*
- * Connect the one frontend. False when another one is there already. If the other side is connected the
- * frontend hears of it by CHARDEV_OPENED, soon, on the loop thread. Attach, detach and free belong to the
- * loop thread, or to the time when the loop does not run.
+ * Connect the one frontend. False when another one is there already. If the other side is connected
+ * the frontend hears of it by CHARDEV_OPENED, soon, on the loop thread. Attach, detach and free
+ * belong to the loop thread, or to the time when the loop does not run.
  */
 bool chardev_attach(struct chardev *chr, const struct chardev_frontend *frontend)
     __attribute__((warn_unused_result));
@@ -78,10 +81,15 @@ size_t chardev_write(struct chardev *chr, const u8 *data, size_t size);
 /* The frontend has room again: deliver what waits. */
 void chardev_resume(struct chardev *chr);
 
-/* Flush what can be flushed without blocking for more than a moment, restore the terminal, close. NULL is allowed. */
+/*
+ * Flush what can be flushed without blocking for more than a moment, restore the terminal, close.
+ * NULL is allowed.
+ */
 void chardev_free(struct chardev *chr);
 
-/* For backends, on the loop thread: hold the frontend's lock, if there is a frontend that has one. */
+/*
+ * For backends, on the loop thread: hold the frontend's lock, if there is a frontend that has one.
+ */
 void chardev_lock(struct chardev *chr);
 void chardev_unlock(struct chardev *chr);
 

@@ -53,7 +53,9 @@ struct chardev *char_file_open(const struct chardev_config *config, struct loop 
     return char_file_new(config, loop, -1, fd);
 }
 
-/* Read-write: opening does not wait for the other side, and its coming and going is no end of file. */
+/*
+ * Read-write: opening does not wait for the other side, and its coming and going is no end of file.
+ */
 static int char_pipe_open_end(const char *path)
 {
     return open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of character backends, for char.c. Each opens what `config` describes, or returns NULL and `err`. */
+/*
+ * The kinds of character backends, for char.c. Each opens what `config` describes, or returns NULL
+ * and `err`.
+ */
 #pragma once
 
 #include "base/error.h"

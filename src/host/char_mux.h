@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The escape keys of a multiplexed terminal: Ctrl-A, then a letter. A filter without side effects; its user
- * does what it reports.
+ * The escape keys of a multiplexed terminal: Ctrl-A, then a letter. A filter without side effects;
+ * its user does what it reports.
  */
 #pragma once
 
@@ -22,8 +22,8 @@ struct char_mux {
 };
 
 /*
- * Filter one byte of input. True: pass `byte` on. Otherwise it was part of an escape, and `*action` tells
- * what the user asked for.
+ * Filter one byte of input. True: pass `byte` on. Otherwise it was part of an escape, and `*action`
+ * tells what the user asked for.
  */
 bool char_mux_filter(struct char_mux *mux, u8 byte, enum char_mux_action *action);
 

@@ -2,8 +2,8 @@
 /*
  * A pseudo-terminal that others open. pty(7).
  *
- * The kernel tells when the last user of the other side has gone (reads fail, poll reports a hangup), but not
- * when the next one comes: while nobody is there we look now and then.
+ * The kernel tells when the last user of the other side has gone (reads fail, poll reports a
+ * hangup), but not when the next one comes: while nobody is there we look now and then.
  */
 #include <errno.h>
 #include <fcntl.h>

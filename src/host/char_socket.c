@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Character backends over stream sockets, unix(7) and tcp(7): server or client, one connection at a time,
- * optionally telnet.
+ * Character backends over stream sockets, unix(7) and tcp(7): server or client, one connection at a
+ * time, optionally telnet.
  *
- * A server listens again when its client has gone. A client that may reconnect goes round the addresses
- * that its host name had at the start, one for each attempt.
+ * A server listens again when its client has gone. A client that may reconnect goes round the
+ * addresses that its host name had at the start, one for each attempt.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +101,9 @@ static void char_socket_listen_on(struct char_socket *sock)
         loop_fd_add(sock->stream.loop, sock->listen_fd, EPOLLIN, NULL, char_socket_knock, sock);
 }
 
-/* A socket file that a killed process left would be in the way; other files are not ours to remove. */
+/*
+ * A socket file that a killed process left would be in the way; other files are not ours to remove.
+ */
 static void char_socket_remove_stale(const char *path)
 {
     struct stat st;

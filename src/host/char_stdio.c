@@ -2,9 +2,10 @@
 /*
  * The process's own standard input and output.
  *
- * Both are shared with whoever started us, and so is O_NONBLOCK on them: a shell does not expect it. Where the
- * kernel lets us (terminals and pipes), we open them anew through /proc and are alone; else the flag of
- * the output is set and put back at the end. Input needs no flag: it is read only when there is some.
+ * Both are shared with whoever started us, and so is O_NONBLOCK on them: a shell does not expect
+ * it. Where the kernel lets us (terminals and pipes), we open them anew through /proc and are
+ * alone; else the flag of the output is set and put back at the end. Input needs no flag: it is
+ * read only when there is some.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,9 @@
 /*
  * Character backends over descriptors: buffered output, throttled input.
  *
- * All fields are protected by the frontend's lock, which the callbacks here take themselves (the backend is
- * opened before its frontend is known). Watches and timers are torn down on the loop thread only.
+ * All fields are protected by the frontend's lock, which the callbacks here take themselves (the
+ * backend is opened before its frontend is known). Watches and timers are torn down on the loop
+ * thread only.
  */
 #include "host/char_stream.h"
 
@@ -229,7 +230,10 @@ static void char_stream_watch_input(struct char_stream *s)
         timer_arm(&s->in_timer, 0);
 }
 
-/* The end of a plain input (a file, a pipe on stdin) stops input alone; a peer that leaves is a hangup. */
+/*
+ * The end of a plain input (a file, a pipe on stdin) stops input alone; a peer that leaves is a
+ * hangup.
+ */
 static void char_stream_input_ended(struct char_stream *s)
 {
     if (char_stream_has_peer(s))

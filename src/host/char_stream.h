@@ -2,10 +2,10 @@
 /*
  * The part that all character backends over descriptors share: buffered output, throttled input.
  *
- * Output: bytes gather in a ring until there is a page of them or the first one is half a millisecond old,
- * so that a guest which prints byte by byte costs the host one write per line and not one per byte. What
- * the host does not take stays in the ring until epoll reports room. With no peer, output is dropped, as on
- * a line with nothing plugged in.
+ * Output: bytes gather in a ring until there is a page of them or the first one is half a
+ * millisecond old, so that a guest which prints byte by byte costs the host one write per line and
+ * not one per byte. What the host does not take stays in the ring until epoll reports room. With no
+ * peer, output is dropped, as on a line with nothing plugged in.
  *
  * Input: the descriptor is watched one-shot, and only while the frontend has room.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * As much of the telnet protocol as a console needs: we echo, in character mode, eight bits wide, and we
- * neither negotiate further nor answer. RFC 854 (commands), 856 (binary), 857 (echo), 858 (go-ahead).
+ * As much of the telnet protocol as a console needs: we echo, in character mode, eight bits wide,
+ * and we neither negotiate further nor answer. RFC 854 (commands), 856 (binary), 857 (echo), 858
+ * (go-ahead).
  */
 #pragma once
 
@@ -29,7 +30,7 @@ extern const u8 char_telnet_greeting[];
 extern const size_t char_telnet_greeting_size;
 
 /*
- * Take the protocol out of `data`, in place; returns the bytes left. `*breaks` counts the breaks that the
- * user asked for.
+ * Take the protocol out of `data`, in place; returns the bytes left. `*breaks` counts the breaks
+ * that the user asked for.
  */
 size_t char_telnet_decode(struct char_telnet *telnet, u8 *data, size_t size, unsigned *breaks);

@@ -2,11 +2,12 @@
 /*
  * Guest time from the host's time stamp counter.
  *
- * The counter is used only where it ticks at one rate in all power states and on all CPUs: the invariant
- * TSC bit (SDM vol. 3B, 18.17.1) says the first, the kernel's list of usable clock sources the second. Its
- * rate comes from CPUID where CPUID tells it. On any other host CLOCK_MONOTONIC stands in, as a counter of
- * 1 GHz. Both never go backwards between threads: the counter is read behind a fence, so that two reads
- * that are ordered by the program are ordered in time.
+ * The counter is used only where it ticks at one rate in all power states and on all CPUs: the
+ * invariant TSC bit (SDM vol. 3B, 18.17.1) says the first, the kernel's list of usable clock
+ * sources the second. Its rate comes from CPUID where CPUID tells it. On any other host
+ * CLOCK_MONOTONIC stands in, as a counter of 1 GHz. Both never go backwards between threads: the
+ * counter is read behind a fence, so that two reads that are ordered by the program are ordered in
+ * time.
  */
 #include "host/clock.h"
 
@@ -34,7 +35,9 @@
 #define CPUID_POWER                   0x80000007u
 #define CPUID_POWER_EDX_INVARIANT_TSC BIT(8)
 
-#define CLOCK_SOURCES                 "/sys/devices/system/clocksource/clocksource0/available_clocksource"
+/* The clock sources that the kernel finds usable, by name. */
+static const char clock_sources[] =
+    "/sys/devices/system/clocksource/clocksource0/available_clocksource";
 
 struct cpuid_leaf {
     u32 eax, ebx, ecx, edx;
@@ -79,11 +82,14 @@ static u64 clock_read_manual(const struct clock *clock)
     return __atomic_load_n(&clock->manual_tsc, __ATOMIC_ACQUIRE);
 }
 
-/* The kernel drops "tsc" from this list when it found the CPUs' counters apart. No list: no objection. */
+/*
+ * The kernel drops "tsc" from this list when it found the CPUs' counters apart. No list: no
+ * objection.
+ */
 static bool clock_kernel_trusts_tsc(void)
 {
     char text[256];
-    int fd = open(CLOCK_SOURCES, O_RDONLY | O_CLOEXEC);
+    int fd = open(clock_sources, O_RDONLY | O_CLOEXEC);
     ssize_t n;
 
     if (fd < 0)

@@ -2,9 +2,9 @@
 /*
  * The one source of guest-visible time.
  *
- * The guest's TSC and the nanoseconds that devices count by are the same counter, so that a guest that
- * calibrates one against the other finds them in step. Nothing else in the tree reads a host clock for
- * the guest's sake; a replay or a test replaces this object and nothing more.
+ * The guest's TSC and the nanoseconds that devices count by are the same counter, so that a guest
+ * that calibrates one against the other finds them in step. Nothing else in the tree reads a host
+ * clock for the guest's sake; a replay or a test replaces this object and nothing more.
  */
 #pragma once
 
@@ -20,7 +20,10 @@ struct clock {
     u32 ns_shift;
 };
 
-/* Start at 0 ns, running with the host's TSC. Takes at most 3 ms (when the host does not tell its rate). */
+/*
+ * Start at 0 ns, running with the host's TSC. Takes at most 3 ms (when the host does not tell its
+ * rate).
+ */
 void clock_init(struct clock *clock);
 
 /* Start a clock that moves only by clock_step; 1 GHz, wall clock `wall_ns` since the Unix epoch. */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop: epoll(7) for descriptors, one timerfd for the earliest timer, one eventfd to be woken.
+ * The event loop: epoll(7) for descriptors, one timerfd for the earliest timer, one eventfd to be
+ * woken.
  *
- * The loop's mutex protects the timer heap, the posted work and the watches' dead flags; it is the last
- * in the lock order and is never held around a callback. A due callback is run in three steps: find it with
- * the mutex, take its owner's lock without the mutex, and look again with both. So who holds the
- * owner's lock and has cancelled a timer, or removed a watch, knows that the callback does not come; the
- * memory must stay until the loop thread is at its next callback, which is why owners free there.
+ * The loop's mutex protects the timer heap, the posted work and the watches' dead flags; it is the
+ * last in the lock order and is never held around a callback. A due callback is run in three steps:
+ * find it with the mutex, take its owner's lock without the mutex, and look again with both. So who
+ * holds the owner's lock and has cancelled a timer, or removed a watch, knows that the callback
+ * does not come; the memory must stay until the loop thread is at its next callback, which is why
+ * owners free there.
  *
- * Timers use a timerfd and not the timeout of epoll_wait because the kernel adds slack to the latter.
+ * Timers use a timerfd and not the timeout of epoll_wait because the kernel adds slack to the
+ * latter.
  */
 #include "host/loop.h"
 
@@ -239,7 +242,10 @@ static bool loop_timer_fire(struct loop *loop, struct timer *timer, u64 now)
     return due;
 }
 
-/* Fire what is due, at most once per timer that was armed: one that re-arms itself in the past waits its turn. */
+/*
+ * Fire what is due, at most once per timer that was armed: one that re-arms itself in the past
+ * waits its turn.
+ */
 static bool loop_run_timers(struct loop *loop)
 {
     u64 now = clock_ns(loop->clock);
@@ -392,7 +398,10 @@ static void loop_set_timer_fd(struct loop *loop, u64 deadline)
     loop->timer_fd_deadline = deadline;
 }
 
-/* Decide how long to sleep and say so to the other threads: 0 when there is something to do at once. */
+/*
+ * Decide how long to sleep and say so to the other threads: 0 when there is something to do at
+ * once.
+ */
 static int loop_sleep_begin(struct loop *loop, int timeout_ms)
 {
     u64 earliest = LOOP_NEVER;

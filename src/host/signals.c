@@ -29,7 +29,10 @@ struct signals {
 
 static const int signals_wanted[] = { SIGINT, SIGTERM, SIGHUP };
 
-/* The first word of the sender's command line. It may have ended, or hide: then its name stays unknown. */
+/*
+ * The first word of the sender's command line. It may have ended, or hide: then its name stays
+ * unknown.
+ */
 static void signals_sender_name(u32 pid, char *name, size_t size)
 {
     char path[32];

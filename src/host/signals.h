@@ -2,8 +2,8 @@
 /*
  * The signals that ask the process to end: SIGINT, SIGTERM, SIGHUP, taken as events of the loop.
  *
- * They are blocked in the calling thread and those that it makes later; so create this before any other
- * thread, and after everything that may wait for long (a socket backend with wait=on).
+ * They are blocked in the calling thread and those that it makes later; so create this before any
+ * other thread, and after everything that may wait for long (a socket backend with wait=on).
  */
 #pragma once
 

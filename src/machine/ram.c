@@ -144,6 +144,14 @@ void ram_dirty(struct ram *ram, gpa addr, u64 size)
     }
 }
 
+void ram_dirty_ptr(struct ram *ram, const void *ptr, u64 size)
+{
+    u64 offset = (u64)((const u8 *)ptr - ram->host);
+
+    assert(offset <= ram->size && size <= ram->size - offset);
+    ram_drop_code(ram, offset, size);
+}
+
 /* Is all of [addr, addr + size) RAM? It may span slots that touch. */
 static bool ram_contains(const struct ram *ram, gpa addr, u64 size)
 {

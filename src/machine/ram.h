@@ -60,10 +60,13 @@ const void *ram_ptr(const struct ram *ram, gpa addr, u64 size);
 /* The same for writing; call ram_dirty after the write. */
 void *ram_ptr_w(const struct ram *ram, gpa addr, u64 size);
 void ram_dirty(struct ram *ram, gpa addr, u64 size);
+void ram_dirty_ptr(struct ram *ram, const void *ptr, u64 size); /* by what ram_ptr_w returned */
 
 /* Copy from or to guest memory. 0, or -EFAULT with nothing copied when the range is not all RAM. */
-int ram_read(const struct ram *ram, gpa addr, void *data, u64 size) __attribute__((warn_unused_result));
-int ram_write(struct ram *ram, gpa addr, const void *data, u64 size) __attribute__((warn_unused_result));
+int ram_read(const struct ram *ram, gpa addr, void *data, u64 size)
+    __attribute__((warn_unused_result));
+int ram_write(struct ram *ram, gpa addr, const void *data, u64 size)
+    __attribute__((warn_unused_result));
 
 /* Fill with `byte`; as ram_write. */
 int ram_set(struct ram *ram, gpa addr, u8 byte, u64 size) __attribute__((warn_unused_result));
@@ -71,5 +74,6 @@ int ram_set(struct ram *ram, gpa addr, u8 byte, u64 size) __attribute__((warn_un
 /* Is there decoded code on the page of this mapping offset? */
 static inline bool ram_has_code(const struct ram *ram, u64 offset)
 {
-    return atomic_load_explicit(&ram->code_pages[offset / RAM_PAGE_SIZE], memory_order_relaxed) != 0;
+    return atomic_load_explicit(&ram->code_pages[offset / RAM_PAGE_SIZE], memory_order_relaxed) !=
+           0;
 }

@@ -23,43 +23,49 @@
 #include "machine/ram.h"
 
 #define VIRTQ_SIZE_MAX 1024u
-#define VIRTQ_PARTS_MAX 1026u /* a queue of descriptors, or an indirect table of as many, and a header and status */
+#define VIRTQ_PARTS_MAX \
+    1026u /* a queue of descriptors, or an indirect table of as many, and a header and status */
 
 struct virtio;
 
 /* One request of the driver. */
 struct virtq_chain {
-    u16 head;             /* id to give back */
-    u16 descriptors;      /* ring slots that it takes (packed rings) */
-    unsigned out_count;   /* device-readable parts: iov[0 .. out_count) */
-    unsigned in_count;    /* device-writable parts: iov[out_count .. out_count + in_count) */
+    u16 head;              /* id to give back */
+    u16 descriptors;       /* ring slots that it takes (packed rings) */
+    unsigned out_count;    /* device-readable parts: iov[0 .. out_count) */
+    unsigned in_count;     /* device-writable parts: iov[out_count .. out_count + in_count) */
     u64 out_size, in_size; /* bytes */
-    struct iovec *iov;    /* belongs to whoever called virtq_pop: capacity VIRTQ_PARTS_MAX, or chain_alloc'ed */
+    struct iovec *iov;     /* the caller's, of VIRTQ_PARTS_MAX parts */
 };
 
 enum virtq_result { VIRTQ_EMPTY, VIRTQ_CHAIN, VIRTQ_BROKEN };
 
 /* Guest-visible state of a queue; plain, for save and load. */
 struct virtq_state {
-    u16 size;       /* as the driver set it */
+    u16 size; /* as the driver set it */
     bool ready;
     gpa desc, avail, used; /* split: the three parts; packed: ring, driver and device event areas */
-    u32 pfn, align; /* legacy: page frame number and used-ring alignment */
-    u16 last_avail; /* next entry to take (packed: bit 15 is the wrap counter) */
-    u16 last_used;  /* next entry to fill (packed: likewise) */
-    u16 signalled_used; /* used index at the last interrupt decision */
+    u32 pfn, align;        /* legacy: page frame number and used-ring alignment */
+    u16 last_avail;        /* next entry to take (packed: bit 15 is the wrap counter) */
+    u16 last_used;         /* next entry to fill (packed: likewise) */
+    u16 signalled_used;    /* last_used at the last interrupt decision */
+    u16 in_flight;         /* chains handed out and not given back */
     bool signalled_valid;
+    bool notify_off; /* the driver was asked not to notify */
 };
 
 struct virtq {
     struct virtio *virtio;
     unsigned index;
-    u16 size_max;
+    u16 size_default; /* before a legacy driver says otherwise */
     struct virtq_state state;
     bool broken;
 };
 
-/* Take the next chain. chain->iov must point at room for VIRTQ_PARTS_MAX parts. */
+/*
+ * Take the next chain. chain->iov must point at room for VIRTQ_PARTS_MAX parts. After VIRTQ_EMPTY the driver will
+ * notify of what it adds later, unless it was asked not to.
+ */
 enum virtq_result virtq_pop(struct virtq *q, struct virtq_chain *chain);
 
 /* Undo the last virtq_pop (no resources to serve it now). */
@@ -78,7 +84,14 @@ void virtq_disable_notify(struct virtq *q);
 /* The driver broke the rules: log once, mark the queue and the device. Returns VIRTQ_BROKEN. */
 enum virtq_result virtq_break(struct virtq *q, const char *what);
 
-/* Set up, check addresses (all of the rings in RAM) when the driver makes the queue ready, and reset. */
-void virtq_init(struct virtq *q, struct virtio *virtio, unsigned index, u16 size_max);
+/*
+ * Set up; work out (legacy) and check addresses, all of the rings in RAM, when the driver makes the queue ready; and
+ * reset. A queue that cannot start is broken.
+ */
+void virtq_init(struct virtq *q, struct virtio *virtio, unsigned index, u16 size_default);
 bool virtq_start(struct virtq *q);
 void virtq_reset(struct virtq *q);
+
+/* Copy from the readable parts of a chain, or into its writable ones, from byte `offset` on; returns bytes copied. */
+size_t virtq_read(const struct virtq_chain *chain, u64 offset, void *data, size_t size);
+size_t virtq_write(const struct virtq_chain *chain, u64 offset, const void *data, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line alone, for tests: parses its arguments as mote does, prints the error, or what came out.
- * First argument --man or --completion: prints those instead.
+ * The command line alone, for tests: parses its arguments as mote does, prints the error, or what
+ * came out. First argument --man or --completion: prints those instead.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,9 +47,9 @@ static int driver_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc == 2 && !strcmp(argv[1], "--man"))
-        cli_print_man(stdout);
+        man_print(stdout);
     else if (argc == 2 && !strcmp(argv[1], "--completion"))
-        cli_print_completion(stdout);
+        completion_print(stdout);
     else
         return driver_parse(argc, argv);
     return 0;

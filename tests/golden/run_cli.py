@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Run the command lines of a table and compare what they print; compare generated texts with files."""
+"""Run the command lines of a table and compare what they print; compare texts with files."""
 
 import shlex
 import subprocess
@@ -28,8 +28,8 @@ def matches(expected, actual):
 
 def check_case(program, arguments, status, text):
     """The complaint about one case, or None."""
-    run = subprocess.run([program] + arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                         timeout=20, check=False)
+    run = subprocess.run([program] + arguments, stdin=subprocess.DEVNULL, capture_output=True,
+                         text=True, timeout=20, check=False)
     if run.returncode != status:
         return f'status {run.returncode}, not {status}: {run.stderr}'
     if status and (run.stdout or run.stderr.count('\n') != 1):
@@ -53,11 +53,13 @@ def run_table(program, path):
 
 
 def compare(program, option, path):
-    made = subprocess.run([program, option], capture_output=True, text=True, timeout=20, check=True).stdout
+    made = subprocess.run([program, option], capture_output=True, text=True, timeout=20,
+                          check=True).stdout
     with open(path, encoding='utf-8') as kept:
         if kept.read() == made:
             return 0
-    print(f'{path} is out of step with the table of options; make it anew by\n  {program} {option} > {path}')
+    print(f'{path} is out of step with the table of options; make it anew by\n'
+          f'  {program} {option} > {path}')
     return 1
 
 

@@ -224,7 +224,7 @@ idt32_pointer:
 idt32:
     .skip   8 * 256
 tss32:
-    .skip   104
+    .skip   104 + 152               /* room for an I/O map */
 mode_stack:
     .skip   8
 mode_function:

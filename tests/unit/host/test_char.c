@@ -277,6 +277,48 @@ static void reader_that_is_stuck_does_not_hold_up_the_end(void **state)
     pipes_stop(&p);
 }
 
+#define WRITER_BYTES 200000u
+
+/* A vCPU in small: writes byte by byte, and waits where a byte is refused. */
+static void *writer_run(void *arg)
+{
+    struct test_frontend *f = arg;
+
+    for (unsigned i = 0; i < WRITER_BYTES;) {
+        u8 byte = (u8)(i % 251);
+
+        if (test_frontend_write(f, &byte, 1))
+            i++;
+        else
+            usleep(100);
+    }
+    return NULL;
+}
+
+static void writer_on_another_thread_loses_nothing(void **state)
+{
+    static u8 got[WRITER_BYTES];
+    size_t received = 0;
+    pthread_t thread;
+    struct pipes p;
+
+    (void)state;
+    pipes_start(&p, path_of("thread"), false);
+    pthread_create(&thread, NULL, writer_run, &p.f);
+    for (int i = 0; i < 20000 && received < WRITER_BYTES; i++) {
+        ssize_t n;
+
+        loop_poll(p.f.loop, 1);
+        n = read(p.from_guest, got + received, WRITER_BYTES - received);
+        received += n > 0 ? (size_t)n : 0;
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(received, WRITER_BYTES);
+    for (size_t i = 0; i < WRITER_BYTES; i++)
+        assert_int_equal(got[i], i % 251);
+    pipes_stop(&p);
+}
+
 static void mux_escapes_act_and_the_rest_passes(void **state)
 {
     char text[512] = "";
@@ -351,6 +393,7 @@ int main(void)
         cmocka_unit_test(input_waits_for_room),
         cmocka_unit_test(slow_reader_fills_the_buffer_and_is_waited_for),
         cmocka_unit_test(reader_that_is_stuck_does_not_hold_up_the_end),
+        cmocka_unit_test(writer_on_another_thread_loses_nothing),
         cmocka_unit_test(mux_escapes_act_and_the_rest_passes),
         cmocka_unit_test(mux_quits_without_a_frontend),
     };

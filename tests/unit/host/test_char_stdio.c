@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process's own terminal: raw while it is used, as it was on every way out. Each test runs a child on a
- * pseudo-terminal of its own and looks at it from the other side.
+ * The process's own terminal: raw while it is used, as it was on every way out. Each test runs a
+ * child on a pseudo-terminal of its own and looks at it from the other side.
  */
 #include "unit/host/test_frontend.h"
 

@@ -397,8 +397,8 @@ static void regular_files_are_refused_with_eperm(void **state)
 }
 
 /*
- * A device in small: its thread arms and cancels the timer under the lock, and checks that no callback
- * comes between a cancel and the next arm.
+ * A device in small: its thread arms and cancels the timer under the lock, and checks that no
+ * callback comes between a cancel and the next arm.
  */
 struct racer {
     struct fixture *fixture;

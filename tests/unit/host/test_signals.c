@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals that ask the process to end, and the PID file. */
+/* Signals that ask the process to end, the PID file, and going to the background. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@
 
 #include "base/bits.h"
 #include "host/clock.h"
+#include "host/daemon.h"
 #include "host/loop.h"
 #include "host/pidfile.h"
 #include "host/signals.h"
@@ -176,6 +177,50 @@ static void pidfile_that_cannot_be_made_is_named(void **state)
     assert_non_null(strstr(err.text, "cannot create PID file: "));
 }
 
+/* A child that goes to the background, or fails before it; its report comes through `fd`. */
+static int daemon_status(bool fails, int fd)
+{
+    struct daemon daemon;
+    struct error err;
+    int status = 0;
+    pid_t starter;
+
+    fflush(stdout);
+    starter = fork();
+    if (!starter) {
+        enum daemon_side side = daemon_start(&daemon, &err);
+
+        if (side == DAEMON_PARENT)
+            _exit(daemon.status);
+        if (side == DAEMON_CHILD && !fails && daemon_ready(&daemon, &err))
+            dprintf(fd, "%d %d %s\n", getsid(0) == getpid(), isatty(0),
+                    getcwd((char[64]){ 0 }, 64));
+        _exit(9);
+    }
+    waitpid(starter, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static void daemon_reports_success_when_it_is_ready(void **state)
+{
+    char line[64] = "";
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(daemon_status(false, fds[1]), 0);
+    assert_true(read(fds[0], line, sizeof(line) - 1) > 0);
+    assert_string_equal(line, "1 0 /\n");
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void daemon_that_fails_early_is_reported(void **state)
+{
+    (void)state;
+    assert_int_equal(daemon_status(true, -1), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +231,8 @@ int main(void)
         cmocka_unit_test(pidfile_of_a_running_process_is_respected),
         cmocka_unit_test(child_does_not_remove_the_pidfile),
         cmocka_unit_test(pidfile_that_cannot_be_made_is_named),
+        cmocka_unit_test(daemon_reports_success_when_it_is_ready),
+        cmocka_unit_test(daemon_that_fails_early_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
