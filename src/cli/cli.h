@@ -41,6 +41,7 @@ struct cli {
     char serial_source[CONFIG_SERIALS_MAX][CLI_SOURCE_MAX];
     bool accel_by_option;  /* -accel */
     bool accel_by_machine; /* -M accel=, -enable-kvm */
+    bool snapshot; /* -snapshot: all drives */
     unsigned global_count;
     struct cli_global globals[CLI_GLOBALS_MAX];
 };
@@ -81,6 +82,9 @@ extern const struct key cli_smp_keys[];
 extern const struct key cli_action_keys[];
 extern const struct key cli_rtc_keys[];
 extern const struct key cli_name_keys[];
+extern const struct key cli_drive_keys[];
+extern const struct key cli_blockdev_keys[];
+extern const struct key cli_blk_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
@@ -98,6 +102,8 @@ bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *er
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
@@ -108,6 +114,9 @@ bool cli_parse_log_items(struct cli *cli, const char *value, struct error *err);
 /* -help and -version. */
 bool help_show(struct cli *cli, const char *value, struct error *err);
 bool help_show_version(struct cli *cli, const char *value, struct error *err);
+
+/* Add a device as -device would; `text` is for messages. */
+bool cli_add_implied_device(struct cli *cli, const char *value, const char *text, struct error *err);
 
 /* What an option does, in words. */
 void help_text(const struct option *option, char *text, size_t size);
@@ -125,6 +134,7 @@ bool cli_set_memory(struct cli *cli, const struct keyval_item *item, struct erro
 bool cli_finish_smp(struct cli *cli, struct error *err);
 bool cli_finish_memory(struct cli *cli, struct error *err);
 bool cli_finish_chardevs(struct cli *cli, struct error *err);
+bool cli_finish_blocks(struct cli *cli, struct error *err);
 bool cli_finish_devices(struct cli *cli, struct error *err);
 bool cli_finish_globals(struct cli *cli, struct error *err);
 
@@ -133,6 +143,9 @@ bool cli_check_id(const char *id, struct error *err);
 
 /* Who else uses this chardev: the text of a message, or NULL. */
 bool cli_claim_chardev(struct cli *cli, const char *id, struct error *err);
+
+/* There is such a drive, and one device uses it. */
+bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

@@ -8,11 +8,13 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "host/block.h"
 
 enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 
 #define CONFIG_SERIALS_MAX       4
 #define CONFIG_CHARDEVS_MAX      16
+#define CONFIG_BLOCKS_MAX        32
 #define CONFIG_DEVICES_MAX       40
 #define CONFIG_DEVICE_PROPS_MAX  32
 #define CONFIG_ACCELS_MAX        4
@@ -134,6 +136,9 @@ struct config {
     char *serial_chardev[CONFIG_SERIALS_MAX]; /* chardev ids; NULL: "none" */
     unsigned chardev_count;
     struct chardev_config chardevs[CONFIG_CHARDEVS_MAX];
+
+    unsigned block_count;
+    struct block_config blocks[CONFIG_BLOCKS_MAX]; /* -drive and -blockdev */
 
     unsigned device_count;
     struct device_config devices[CONFIG_DEVICES_MAX];

@@ -40,6 +40,7 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "virtio-blk-device", cli_blk_keys, "virtio-mmio-bus", "drive", "a disk" },
 };
 
 /* Properties of the transport of virtio devices: set by -global alone. */
@@ -88,7 +89,9 @@ static bool cli_device_help(struct cli *cli, const char *model, struct error *er
     if (!model || keyval_is_help(model)) {
         printf("Devices:\n");
         for (size_t i = 0; i < ARRAY_SIZE(cli_models); i++)
-            printf("name \"%s\", bus ISA, desc \"%s\"\n", cli_models[i].name, cli_models[i].help);
+            printf("name \"%s\", bus %s, desc \"%s\"\n", cli_models[i].name,
+                   !strcmp(cli_models[i].bus, "isa.0") ? "ISA" : cli_models[i].bus,
+                   cli_models[i].help);
     } else if (keys) {
         printf("%s options:\n", model);
         key_print_help(stdout, keys);
@@ -117,7 +120,7 @@ static bool cli_check_bus(const struct device_config *device, const char *bus, s
 {
     const char *right = cli_find_model(device->model)->bus;
 
-    return !strcmp(bus, right) ||
+    return !strncmp(bus, right, strlen(right)) ||
            error_set(err, "Bus '%.64s' not found; the model goes on '%s'", bus, right);
 }
 
@@ -171,6 +174,15 @@ static bool cli_add_device(struct cli *cli, const struct keyval *kv, const char 
     return ok;
 }
 
+bool cli_add_implied_device(struct cli *cli, const char *value, const char *text, struct error *err)
+{
+    struct keyval kv;
+    bool ok = keyval_parse(&kv, value, "driver", err) && cli_add_device(cli, &kv, text, err);
+
+    keyval_fini(&kv);
+    return ok;
+}
+
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err)
 {
     struct keyval kv;
@@ -193,8 +205,12 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
     const char *needs = cli_find_model(device->model)->needs;
     const char *chardev = device_config_get(device, "chardev");
 
+    const char *drive = device_config_get(device, "drive");
+
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
+    if (drive && !cli_claim_drive(cli, drive, err))
+        return error_prefix(err, "Property '%s.drive': ", device->model);
     return !chardev || cli_claim_chardev(cli, chardev, err) ||
            error_prefix(err, "Property '%s.chardev': ", device->model);
 }
