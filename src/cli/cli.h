@@ -89,6 +89,15 @@ extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
 
+/* What all virtio devices have. */
+#define CLI_VIRTIO_KEYS \
+    { "indirect_desc", KEY_BOOL, KEY_NOWHERE, .help = "offer indirect descriptors (on)" }, \
+        { "event_idx", KEY_BOOL, KEY_NOWHERE, .help = "offer notification by index (on)" }, \
+        { "packed", KEY_BOOL, KEY_NOWHERE, .help = "offer packed rings to modern drivers (off)" }, \
+    { \
+        .name = NULL \
+    }
+
 /* Options. */
 bool cli_parse_machine(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_accel(struct cli *cli, const char *value, struct error *err);
@@ -105,6 +114,7 @@ bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_uuid(struct cli *cli, const char *value, struct error *err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/key.h"
 #include "cli/number.h"
 
 #define CONFIG_RAM_DEFAULT MIB(128)
@@ -56,6 +57,7 @@ static void config_free_device(struct device_config *device)
     free(device->text);
     free(device->model);
     free(device->id);
+    free(device->bus);
     config_free_properties(device->properties, device->property_count);
 }
 
@@ -94,6 +96,8 @@ void config_free(struct config *config)
         config_free_block(&config->blocks[i]);
     for (unsigned i = 0; i < config->device_count; i++)
         config_free_device(&config->devices[i]);
+    for (unsigned i = 0; i < config->object_count; i++)
+        config_free_device(&config->objects[i]);
     memset(config, 0, sizeof(*config));
 }
 
@@ -119,6 +123,22 @@ const char *device_config_get(const struct device_config *device, const char *ke
         if (!strcmp(device->properties[i].key, key))
             return device->properties[i].value;
     return NULL;
+}
+
+const struct device_config *config_object(const struct config *config, const char *id)
+{
+    for (unsigned i = 0; i < config->object_count; i++)
+        if (!strcmp(config->objects[i].id, id))
+            return &config->objects[i];
+    return NULL;
+}
+
+bool device_config_bool(const struct device_config *device, const char *key, bool otherwise)
+{
+    const char *text = device_config_get(device, key);
+    bool on;
+
+    return text && key_parse_bool(text, &on) ? on : otherwise;
 }
 
 u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise)

@@ -17,6 +17,7 @@ enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 #define CONFIG_BLOCKS_MAX        32
 #define CONFIG_DEVICES_MAX       40
 #define CONFIG_DEVICE_PROPS_MAX  32
+#define CONFIG_OBJECTS_MAX       16
 #define CONFIG_ACCELS_MAX        4
 #define CONFIG_CPU_FLAGS_MAX     128
 #define CONFIG_CPU_PROPS_MAX     16
@@ -62,6 +63,7 @@ struct device_config {
     char *text; /* the whole argument, for messages */
     char *model;
     char *id;
+    char *bus; /* NULL: the first that fits */
     unsigned property_count;
     struct property properties[CONFIG_DEVICE_PROPS_MAX];
 };
@@ -142,6 +144,8 @@ struct config {
 
     unsigned device_count;
     struct device_config devices[CONFIG_DEVICES_MAX];
+    unsigned object_count;
+    struct device_config objects[CONFIG_OBJECTS_MAX]; /* -object; model: its type */
 
     bool nodefaults;
     bool nographic;
@@ -165,7 +169,9 @@ struct config {
 void config_init(struct config *config);
 void config_free(struct config *config);
 
-/* The chardev with this id, or NULL. */
+/* The drive or block node, the object, or the chardev with this id, or NULL. */
+const struct block_config *config_block(const struct config *config, const char *id);
+const struct device_config *config_object(const struct config *config, const char *id);
 const struct chardev_config *config_chardev(const struct config *config, const char *id);
 
 /*
@@ -173,4 +179,5 @@ const struct chardev_config *config_chardev(const struct config *config, const c
  * `otherwise`.
  */
 const char *device_config_get(const struct device_config *device, const char *key);
+bool device_config_bool(const struct device_config *device, const char *key, bool otherwise);
 u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise);

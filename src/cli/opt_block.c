@@ -121,7 +121,7 @@ const struct key cli_blk_keys[] = {
     { "config-wce", KEY_BOOL, KEY_NOWHERE, .help = "the driver may choose the cache mode (on)" },
     { .name = "share-rw", .type = KEY_BOOL, .offset = KEY_NOWHERE },
     { .name = "bootindex", .type = KEY_UINT, .offset = KEY_NOWHERE },
-    { .name = NULL },
+    CLI_VIRTIO_KEYS,
 };
 
 /* ---- Words to values ---- */

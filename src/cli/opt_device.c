@@ -27,10 +27,20 @@ static const struct key cli_debugcon_keys[] = {
     { .name = NULL },
 };
 
+static const struct key cli_rng_keys[] = {
+    { "rng", KEY_STRING, KEY_NOWHERE,
+      .help = "the -object that gives the bytes (the host's kernel)" },
+    { "max-bytes", KEY_UINT, KEY_NOWHERE, .max = INT64_MAX,
+      .help = "limit for each period (none)" },
+    { "period", KEY_UINT, KEY_NOWHERE, .max = UINT32_MAX,
+      .help = "milliseconds of a period (65536)" },
+    CLI_VIRTIO_KEYS,
+};
+
 struct cli_model {
     const char *name;
     const struct key *keys;
-    const char *bus;
+    const char *bus;   /* NULL: the machine looks at it */
     const char *needs; /* a property without which it cannot be */
     const char *help;
 };
@@ -40,7 +50,8 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
-    { "virtio-blk-device", cli_blk_keys, "virtio-mmio-bus", "drive", "a disk" },
+    { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
+    { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
 };
 
 /* Properties of the transport of virtio devices: set by -global alone. */
@@ -90,8 +101,7 @@ static bool cli_device_help(struct cli *cli, const char *model, struct error *er
         printf("Devices:\n");
         for (size_t i = 0; i < ARRAY_SIZE(cli_models); i++)
             printf("name \"%s\", bus %s, desc \"%s\"\n", cli_models[i].name,
-                   !strcmp(cli_models[i].bus, "isa.0") ? "ISA" : cli_models[i].bus,
-                   cli_models[i].help);
+                   cli_models[i].bus ? "ISA" : "virtio-bus", cli_models[i].help);
     } else if (keys) {
         printf("%s options:\n", model);
         key_print_help(stdout, keys);
@@ -116,11 +126,12 @@ static bool cli_set_device_id(struct cli *cli, struct device_config *device, con
     return true;
 }
 
-static bool cli_check_bus(const struct device_config *device, const char *bus, struct error *err)
+static bool cli_set_bus(struct device_config *device, const char *bus, struct error *err)
 {
     const char *right = cli_find_model(device->model)->bus;
 
-    return !strncmp(bus, right, strlen(right)) ||
+    key_replace_string(&device->bus, bus);
+    return !right || !strcmp(bus, right) ||
            error_set(err, "Bus '%.64s' not found; the model goes on '%s'", bus, right);
 }
 
@@ -146,7 +157,7 @@ static bool cli_set_device(struct cli *cli, struct device_config *device,
     if (!strcmp(item->key, "id"))
         return cli_set_device_id(cli, device, item->value, err);
     if (!strcmp(item->key, "bus"))
-        return cli_check_bus(device, item->value, err);
+        return cli_set_bus(device, item->value, err);
     snprintf(before, sizeof(before), "Property '%s.", device->model);
     return key_set(cli, &table, NULL, item, err) &&
            cli_add_property(device, item->key, item->value, err);

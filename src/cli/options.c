@@ -34,7 +34,9 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
                                                  "tcp:", "telnet:", "chardev:", NULL };
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
-static const char *const cli_device_values[] = { "isa-debug-exit", "isa-debugcon", "virtio-blk-device", "help", NULL };
+static const char *const cli_device_values[] = { "isa-debug-exit", "isa-debugcon",
+                                                 "virtio-blk-device", "virtio-rng-device",
+                                                 "help", NULL };
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
                                               "in_asm", "cpu",          "boot", "stats",
@@ -131,6 +133,8 @@ const struct option cli_options[] = {
     { "device", NULL, "MODEL[,id=ID][,PROPERTY=VALUE]...", SECTION_DEVICE,
       "add a device; '-device help' lists the models, '-device MODEL,help' the properties of one",
       .parse = cli_parse_device, .values = cli_device_values },
+    { "object", NULL, "TYPE,id=ID[,PROPERTY=VALUE]...", SECTION_DEVICE,
+      "add an object that devices refer to; '-object help' lists the types", .parse = cli_parse_object },
     { "nodefaults", NULL, NULL, SECTION_DEVICE, "no serial port unless -serial asks for one",
       FLAG(nodefaults) },
 
@@ -185,7 +189,6 @@ const struct option cli_options[] = {
     { "mon", NULL, "...", SECTION_ABSENT, "monitor", .parse = NULL },
     { "netdev", NULL, "...", SECTION_ABSENT, "network devices", .parse = NULL },
     { "numa", NULL, "...", SECTION_ABSENT, "NUMA", .parse = NULL },
-    { "object", NULL, "...", SECTION_ABSENT, "objects", .parse = NULL },
     { "option-rom", NULL, "...", SECTION_ABSENT, "option ROMs of the user's", .parse = NULL },
     { "readconfig", NULL, "...", SECTION_ABSENT, "configuration files", .parse = NULL },
     { "runas", NULL, "...", SECTION_ABSENT, "way to change its user", .parse = NULL },

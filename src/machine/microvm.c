@@ -27,6 +27,10 @@
 #include "hw/mc146818.h"
 #include "hw/uart16550.h"
 #include "machine/gsi.h"
+#include "machine/virtio_slots.h"
+#include "virtio/blk.h"
+#include "virtio/rng.h"
+#include "virtio/virtio.h"
 
 struct microvm {
     struct machine machine;
@@ -36,6 +40,7 @@ struct microvm {
     struct gsi_table gsi;
     struct apic_bus apic_bus;
     struct i8259 *pic;
+    struct virtio_slots slots;
     unsigned chardev_count;
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* as config->chardevs */
 };
@@ -141,6 +146,8 @@ static bool microvm_describe(struct microvm *vm, bool serial, struct error *err)
         .ioapic2 = vm->ioapic2,
     };
 
+    tables.slot_count = vm->slots.used_count;
+    memcpy(tables.slots, vm->slots.used, sizeof(vm->slots.used));
     for (unsigned i = 0; i < vm->machine.vcpu_count; i++)
         tables.apic_ids[i] = vm->machine.vcpus[i].apic_id;
     vm->machine.accel->cpu_signature(&vm->machine, &tables.cpu_signature, &tables.cpu_features);
@@ -354,12 +361,85 @@ static bool microvm_add_debugcon(struct microvm *vm, const struct device_config 
                        &debugcon_ops, con, debugcon_device(con), err);
 }
 
+static bool microvm_add_slots(struct microvm *vm, struct error *err)
+{
+    u32 gsi = vm->ioapic2 ? MAP_GSI_VIRTIO_IOAPIC2 : vm->acpi ? MAP_GSI_VIRTIO_ACPI : MAP_GSI_VIRTIO_ISA;
+
+    return virtio_slots_init(&vm->slots, &vm->machine.mmio, &vm->gsi,
+                             vm->ioapic2 ? MAP_VIRTIO_SLOTS_IOAPIC2 : MAP_VIRTIO_SLOTS, gsi,
+                             !vm->config->virtio_modern, err);
+}
+
+static bool microvm_add_rng(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    const char *id = device_config_get(d, "rng");
+    const struct device_config *source = id ? config_object(vm->config, id) : NULL;
+    struct rng_config config = {
+        .ram = &vm->machine.ram,
+        .loop = vm->machine.loop,
+        .max_bytes = device_config_uint(d, "max-bytes", 0),
+        .period_ms = (u32)device_config_uint(d, "period", RNG_PERIOD_MS),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    if (id && (!source || strncmp(source->model, "rng-", 4)))
+        return error_set(err, "Property 'virtio-rng-device.rng': no -object rng-* has the id '%.64s'", id);
+    if (source && !strcmp(source->model, "rng-random")) {
+        config.path = device_config_get(source, "filename");
+        config.path = config.path ? config.path : "/dev/urandom";
+    }
+    v = rng_new(&config, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
+static bool microvm_add_blk(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    const char *drive = device_config_get(d, "drive"), *serial = device_config_get(d, "serial");
+    const struct block_config *image = drive ? config_block(vm->config, drive) : NULL;
+    struct blk_config config = {
+        .serial = serial || !image ? serial : image->serial,
+        .queues = (unsigned)device_config_uint(d, "num-queues", 1),
+        .queue_size = (unsigned)device_config_uint(d, "queue-size", 0),
+        .logical_block_size = (u32)device_config_uint(d, "logical_block_size", 0),
+        .physical_block_size = (u32)device_config_uint(d, "physical_block_size", 0),
+        .no_discard = !device_config_bool(d, "discard", true),
+        .no_write_zeroes = !device_config_bool(d, "write-zeroes", true),
+        .no_config_wce = !device_config_bool(d, "config-wce", true),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct block *block;
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    if (!image)
+        return error_set(err, "drive property not set");
+    block = block_open(image, vm->machine.loop, err);
+    if (!block)
+        return false;
+    v = blk_new(&config, block, &vm->machine.ram, vm->machine.loop, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
     { "isa-debug-exit", microvm_add_debug_exit },
     { "isa-debugcon", microvm_add_debugcon },
+    { "virtio-blk-device", microvm_add_blk },
+    { "virtio-rng-device", microvm_add_rng },
 };
 
 static bool microvm_add_device(struct microvm *vm, const struct device_config *d, struct error *err)
@@ -410,7 +490,7 @@ static bool microvm_build(struct microvm *vm, struct error *err)
     return microvm_add_pic(vm, err) && microvm_add_lapics(vm, err) && microvm_add_ioapic(vm, 0, err) &&
            (!vm->ioapic2 || microvm_add_ioapic(vm, 1, err)) && microvm_add_pit(vm, err) &&
            microvm_add_rtc(vm, err) && microvm_add_serial(vm, &serial, err) && microvm_add_ged(vm, err) &&
-           microvm_add_fw_cfg(vm, err) && microvm_add_devices(vm, err) && microvm_describe(vm, serial, err);
+           microvm_add_fw_cfg(vm, err) && microvm_add_slots(vm, err) && microvm_add_devices(vm, err) && microvm_describe(vm, serial, err);
 }
 
 struct microvm *microvm_new(const struct config *config, struct error *err)

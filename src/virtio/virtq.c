@@ -427,10 +427,10 @@ void virtq_push(struct virtq *q, const struct virtq_chain *chain, u32 written)
 {
     assert(written <= chain->in_size);
     virtq_dirty_chain(q, chain, written);
-    if (!virtq_is_usable(q))
-        return;
     assert(q->state.in_flight);
     q->state.in_flight--;
+    if (!virtq_is_usable(q))
+        return;
     if (virtq_is_packed(q))
         virtq_push_packed(q, chain, written);
     else
@@ -542,12 +542,13 @@ bool virtq_start(struct virtq *q)
 
     if (q->virtio->legacy)
         virtq_lay_out(q);
+    if (s->in_flight)
+        return virtq_break(q, "started anew with chains in flight") != VIRTQ_BROKEN;
     if (!s->size || s->size > VIRTQ_SIZE_MAX || (!packed && (s->size & (s->size - 1))))
         return virtq_break(q, "a size that cannot be") != VIRTQ_BROKEN;
     if (!virtq_areas_ok(q))
         return virtq_break(q, "rings outside of memory, or not aligned") != VIRTQ_BROKEN;
     s->last_avail = s->last_used = packed ? VIRTQ_WRAP : 0;
-    s->in_flight = 0;
     s->signalled_valid = false;
     s->notify_off = false;
     s->ready = true;
