@@ -30,8 +30,11 @@ _mote()
         words="none" ;;
     -monitor)
         words="none" ;;
+    -drive) files= ;;
+    -blockdev) files= ;;
     -device)
-        words="isa-debug-exit isa-debugcon help" ;;
+        words="isa-debug-exit isa-debugcon virtio-blk-device virtio-rng-device help" ;;
+    -object) files= ;;
     -name) files= ;;
     -action) files= ;;
     -pidfile) files=1 ;;
@@ -39,7 +42,7 @@ _mote()
         words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu help" ;;
     -D) files=1 ;;
     *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -device -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))

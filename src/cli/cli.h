@@ -41,6 +41,7 @@ struct cli {
     char serial_source[CONFIG_SERIALS_MAX][CLI_SOURCE_MAX];
     bool accel_by_option;  /* -accel */
     bool accel_by_machine; /* -M accel=, -enable-kvm */
+    bool snapshot; /* -snapshot: all drives */
     unsigned global_count;
     struct cli_global globals[CLI_GLOBALS_MAX];
 };
@@ -81,9 +82,21 @@ extern const struct key cli_smp_keys[];
 extern const struct key cli_action_keys[];
 extern const struct key cli_rtc_keys[];
 extern const struct key cli_name_keys[];
+extern const struct key cli_drive_keys[];
+extern const struct key cli_blockdev_keys[];
+extern const struct key cli_blk_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
+
+/* What all virtio devices have. */
+#define CLI_VIRTIO_KEYS \
+    { "indirect_desc", KEY_BOOL, KEY_NOWHERE, .help = "offer indirect descriptors (on)" }, \
+        { "event_idx", KEY_BOOL, KEY_NOWHERE, .help = "offer notification by index (on)" }, \
+        { "packed", KEY_BOOL, KEY_NOWHERE, .help = "offer packed rings to modern drivers (off)" }, \
+    { \
+        .name = NULL \
+    }
 
 /* Options. */
 bool cli_parse_machine(struct cli *cli, const char *value, struct error *err);
@@ -98,6 +111,8 @@ bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *er
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
@@ -109,6 +124,9 @@ bool cli_parse_log_items(struct cli *cli, const char *value, struct error *err);
 /* -help and -version. */
 bool help_show(struct cli *cli, const char *value, struct error *err);
 bool help_show_version(struct cli *cli, const char *value, struct error *err);
+
+/* Add a device as -device would; `text` is for messages. */
+bool cli_add_implied_device(struct cli *cli, const char *value, const char *text, struct error *err);
 
 /* What an option does, in words. */
 void help_text(const struct option *option, char *text, size_t size);
@@ -126,6 +144,7 @@ bool cli_set_memory(struct cli *cli, const struct keyval_item *item, struct erro
 bool cli_finish_smp(struct cli *cli, struct error *err);
 bool cli_finish_memory(struct cli *cli, struct error *err);
 bool cli_finish_chardevs(struct cli *cli, struct error *err);
+bool cli_finish_blocks(struct cli *cli, struct error *err);
 bool cli_finish_devices(struct cli *cli, struct error *err);
 bool cli_finish_globals(struct cli *cli, struct error *err);
 
@@ -134,6 +153,9 @@ bool cli_check_id(const char *id, struct error *err);
 
 /* Who else uses this chardev: the text of a message, or NULL. */
 bool cli_claim_chardev(struct cli *cli, const char *id, struct error *err);
+
+/* There is such a drive, and one device uses it. */
+bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

@@ -35,6 +35,15 @@ static void config_free_chardev(struct chardev_config *chardev)
     free(chardev->logfile);
 }
 
+static void config_free_block(struct block_config *block)
+{
+    free(block->id);
+    free(block->file);
+    free(block->text);
+    free(block->serial);
+    free(block->node);
+}
+
 static void config_free_properties(struct property *properties, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -83,11 +92,21 @@ void config_free(struct config *config)
     config_free_strings(config->firmware_dirs, config->firmware_dir_count);
     for (unsigned i = 0; i < config->chardev_count; i++)
         config_free_chardev(&config->chardevs[i]);
+    for (unsigned i = 0; i < config->block_count; i++)
+        config_free_block(&config->blocks[i]);
     for (unsigned i = 0; i < config->device_count; i++)
         config_free_device(&config->devices[i]);
     for (unsigned i = 0; i < config->object_count; i++)
         config_free_device(&config->objects[i]);
     memset(config, 0, sizeof(*config));
+}
+
+const struct block_config *config_block(const struct config *config, const char *id)
+{
+    for (unsigned i = 0; i < config->block_count; i++)
+        if (config->blocks[i].id && !strcmp(config->blocks[i].id, id))
+            return &config->blocks[i];
+    return NULL;
 }
 
 const struct chardev_config *config_chardev(const struct config *config, const char *id)

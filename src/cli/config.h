@@ -8,11 +8,13 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "host/block.h"
 
 enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 
 #define CONFIG_SERIALS_MAX       4
 #define CONFIG_CHARDEVS_MAX      16
+#define CONFIG_BLOCKS_MAX        32
 #define CONFIG_DEVICES_MAX       40
 #define CONFIG_DEVICE_PROPS_MAX  32
 #define CONFIG_OBJECTS_MAX       16
@@ -138,6 +140,9 @@ struct config {
     unsigned chardev_count;
     struct chardev_config chardevs[CONFIG_CHARDEVS_MAX];
 
+    unsigned block_count;
+    struct block_config blocks[CONFIG_BLOCKS_MAX]; /* -drive and -blockdev */
+
     unsigned device_count;
     struct device_config devices[CONFIG_DEVICES_MAX];
     unsigned object_count;
@@ -165,7 +170,8 @@ struct config {
 void config_init(struct config *config);
 void config_free(struct config *config);
 
-/* The chardev with this id, or NULL. */
+/* The drive or block node, the object, or the chardev with this id, or NULL. */
+const struct block_config *config_block(const struct config *config, const char *id);
 const struct device_config *config_object(const struct config *config, const char *id);
 const struct chardev_config *config_chardev(const struct config *config, const char *id);
 

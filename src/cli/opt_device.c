@@ -27,15 +27,6 @@ static const struct key cli_debugcon_keys[] = {
     { .name = NULL },
 };
 
-/* What all virtio devices have. */
-#define CLI_VIRTIO_KEYS \
-    { "indirect_desc", KEY_BOOL, KEY_NOWHERE, .help = "offer indirect descriptors (on)" }, \
-        { "event_idx", KEY_BOOL, KEY_NOWHERE, .help = "offer notification by index (on)" }, \
-        { "packed", KEY_BOOL, KEY_NOWHERE, .help = "offer packed rings to modern drivers (off)" }, \
-    { \
-        .name = NULL \
-    }
-
 static const struct key cli_rng_keys[] = {
     { "rng", KEY_STRING, KEY_NOWHERE,
       .help = "the -object that gives the bytes (the host's kernel)" },
@@ -59,6 +50,7 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
 };
 
@@ -193,6 +185,15 @@ static bool cli_add_device(struct cli *cli, const struct keyval *kv, const char 
     return ok;
 }
 
+bool cli_add_implied_device(struct cli *cli, const char *value, const char *text, struct error *err)
+{
+    struct keyval kv;
+    bool ok = keyval_parse(&kv, value, "driver", err) && cli_add_device(cli, &kv, text, err);
+
+    keyval_fini(&kv);
+    return ok;
+}
+
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err)
 {
     struct keyval kv;
@@ -215,8 +216,12 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
     const char *needs = cli_find_model(device->model)->needs;
     const char *chardev = device_config_get(device, "chardev");
 
+    const char *drive = device_config_get(device, "drive");
+
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
+    if (drive && !cli_claim_drive(cli, drive, err))
+        return error_prefix(err, "Property '%s.drive': ", device->model);
     return !chardev || cli_claim_chardev(cli, chardev, err) ||
            error_prefix(err, "Property '%s.chardev': ", device->model);
 }

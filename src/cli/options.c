@@ -35,7 +35,8 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
 static const char *const cli_device_values[] = { "isa-debug-exit", "isa-debugcon",
-                                                 "virtio-rng-device", "help", NULL };
+                                                 "virtio-blk-device", "virtio-rng-device",
+                                                 "help", NULL };
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
                                               "in_asm", "cpu",          "boot", "stats",
@@ -45,6 +46,14 @@ static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  
 static bool cli_parse_none(struct cli *cli, const char *value, struct error *err);
 
 /* The value is read and has no effect. */
+static bool cli_parse_snapshot(struct cli *cli, const char *value, struct error *err)
+{
+    (void)value;
+    (void)err;
+    cli->snapshot = true;
+    return true;
+}
+
 static bool cli_parse_ignored(struct cli *cli, const char *value, struct error *err)
 {
     (void)cli;
@@ -113,6 +122,14 @@ const struct option cli_options[] = {
     { "monitor", NULL, "none", SECTION_CONSOLE, "monitor",
       .parse = cli_parse_none, .values = cli_none_values },
 
+    { "drive", NULL, "file=FILE[,id=ID][,KEY=VALUE]...", SECTION_DEVICE,
+      "a disk image, which -device virtio-blk-device,drive=ID refers to; if=virtio adds that device, too",
+      .parse = cli_parse_drive, .keys = cli_drive_keys },
+    { "blockdev", NULL, "driver=DRIVER,node-name=ID[,KEY=VALUE]...", SECTION_DEVICE,
+      "the same in parts: driver file or host_device names a file, raw or qcow2 its format",
+      .parse = cli_parse_blockdev, .keys = cli_blockdev_keys },
+    { "snapshot", NULL, NULL, SECTION_DEVICE,
+      "what the guest writes to its -drive images is gone at the end", .parse = cli_parse_snapshot },
     { "device", NULL, "MODEL[,id=ID][,PROPERTY=VALUE]...", SECTION_DEVICE,
       "add a device; '-device help' lists the models, '-device MODEL,help' the properties of one",
       .parse = cli_parse_device, .values = cli_device_values },
@@ -157,10 +174,8 @@ const struct option cli_options[] = {
     { "parallel", NULL, "none", SECTION_ABSENT, "parallel ports", .parse = cli_parse_none },
     { "qmp", NULL, "none", SECTION_ABSENT, "QMP monitor", .parse = cli_parse_none },
     { "audiodev", NULL, "...", SECTION_ABSENT, "sound", .parse = NULL },
-    { "blockdev", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "cdrom", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "chroot", NULL, "...", SECTION_ABSENT, "way to change its root folder", .parse = NULL },
-    { "drive", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "dtb", NULL, "...", SECTION_ABSENT, "device trees", .parse = NULL },
     { "fda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "fsdev", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
@@ -180,7 +195,6 @@ const struct option cli_options[] = {
     { "s", NULL, NULL, SECTION_ABSENT, "debugger", .parse = NULL },
     { "sandbox", NULL, "...", SECTION_ABSENT, "sandbox", .parse = NULL },
     { "smbios", NULL, "...", SECTION_ABSENT, "SMBIOS tables", .parse = NULL },
-    { "snapshot", NULL, NULL, SECTION_ABSENT, "block devices", .parse = NULL },
     { "spice", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { "trace", NULL, "...", SECTION_ABSENT, "trace points", .parse = NULL },
     { "usb", NULL, NULL, SECTION_ABSENT, "USB", .parse = NULL },
@@ -333,7 +347,7 @@ static bool cli_finish(struct cli *cli, struct error *err)
 {
     return cli_finish_accels(cli, err) && cli_finish_smp(cli, err) && cli_finish_memory(cli, err) &&
            cli_finish_boot(cli->config, err) && cli_finish_cpu(cli, err) &&
-           cli_finish_globals(cli, err) && cli_finish_chardevs(cli, err) &&
+           cli_finish_blocks(cli, err) && cli_finish_globals(cli, err) && cli_finish_chardevs(cli, err) &&
            cli_finish_devices(cli, err);
 }
 

@@ -57,6 +57,9 @@ struct block_throttle {
 struct block_config {
     char *id;
     char *file;
+    char *text;   /* "-drive file=x": the option that made it, for messages */
+    char *serial; /* for the device that uses it; may be NULL */
+    char *node;   /* the command line's: file=NODE, until it is known what that is */
     enum block_format format;
     bool readonly, snapshot, discard, locking_off;
     enum block_cache_mode cache;

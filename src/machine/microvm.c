@@ -28,6 +28,7 @@
 #include "hw/uart16550.h"
 #include "machine/gsi.h"
 #include "machine/virtio_slots.h"
+#include "virtio/blk.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
 
@@ -398,12 +399,46 @@ static bool microvm_add_rng(struct microvm *vm, const struct device_config *d, s
     return true;
 }
 
+static bool microvm_add_blk(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    const char *drive = device_config_get(d, "drive"), *serial = device_config_get(d, "serial");
+    const struct block_config *image = drive ? config_block(vm->config, drive) : NULL;
+    struct blk_config config = {
+        .serial = serial || !image ? serial : image->serial,
+        .queues = (unsigned)device_config_uint(d, "num-queues", 1),
+        .queue_size = (unsigned)device_config_uint(d, "queue-size", 0),
+        .logical_block_size = (u32)device_config_uint(d, "logical_block_size", 0),
+        .physical_block_size = (u32)device_config_uint(d, "physical_block_size", 0),
+        .no_discard = !device_config_bool(d, "discard", true),
+        .no_write_zeroes = !device_config_bool(d, "write-zeroes", true),
+        .no_config_wce = !device_config_bool(d, "config-wce", true),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct block *block;
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    if (!image)
+        return error_set(err, "drive property not set");
+    block = block_open(image, vm->machine.loop, err);
+    if (!block)
+        return false;
+    v = blk_new(&config, block, &vm->machine.ram, vm->machine.loop, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
     { "isa-debug-exit", microvm_add_debug_exit },
     { "isa-debugcon", microvm_add_debugcon },
+    { "virtio-blk-device", microvm_add_blk },
     { "virtio-rng-device", microvm_add_rng },
 };
 

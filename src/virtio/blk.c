@@ -561,6 +561,6 @@ struct virtio *blk_new(const struct blk_config *config, struct block *block, str
     }
     virtio_init(&blk->virtio, "virtio-blk", &blk_device_ops, &blk->ops, ram, loop);
     blk->virtio.config_size = BLK_CONFIG_SIZE;
-    virtio_add_queues(&blk->virtio, config->queues, VIRTQ_SIZE_MAX);
+    virtio_add_queues(&blk->virtio, config->queues, (u16)queue_size);
     return &blk->virtio;
 }
