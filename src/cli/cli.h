@@ -41,7 +41,7 @@ struct cli {
     char serial_source[CONFIG_SERIALS_MAX][CLI_SOURCE_MAX];
     bool accel_by_option;  /* -accel */
     bool accel_by_machine; /* -M accel=, -enable-kvm */
-    bool snapshot; /* -snapshot: all drives */
+    bool snapshot;         /* -snapshot: all drives */
     unsigned global_count;
     struct cli_global globals[CLI_GLOBALS_MAX];
 };
@@ -126,7 +126,8 @@ bool help_show(struct cli *cli, const char *value, struct error *err);
 bool help_show_version(struct cli *cli, const char *value, struct error *err);
 
 /* Add a device as -device would; `text` is for messages. */
-bool cli_add_implied_device(struct cli *cli, const char *value, const char *text, struct error *err);
+bool cli_add_implied_device(struct cli *cli, const char *value, const char *text,
+                            struct error *err);
 
 /* What an option does, in words. */
 void help_text(const struct option *option, char *text, size_t size);

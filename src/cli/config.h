@@ -124,7 +124,7 @@ struct config {
     struct cpu_config cpu;
     struct smp_config smp;
     u32 translate; /* accel soft: runs of a block before it is translated to host code; 0: never */
-    u64 ram_size; /* bytes, rounded up to 8 KiB as QEMU does */
+    u64 ram_size;  /* bytes, rounded up to 8 KiB as QEMU does */
 
     unsigned accel_count;
     enum accel_kind accels[CONFIG_ACCELS_MAX]; /* in order of preference; none: the default */

@@ -34,9 +34,9 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
                                                  "tcp:", "telnet:", "chardev:", NULL };
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
-static const char *const cli_device_values[] = { "isa-debug-exit", "isa-debugcon",
-                                                 "virtio-blk-device", "virtio-rng-device",
-                                                 "help", NULL };
+static const char *const cli_device_values[] = {
+    "isa-debug-exit", "isa-debugcon", "virtio-blk-device", "virtio-rng-device", "help", NULL
+};
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
                                               "in_asm", "cpu",          "boot", "stats",
@@ -347,8 +347,8 @@ static bool cli_finish(struct cli *cli, struct error *err)
 {
     return cli_finish_accels(cli, err) && cli_finish_smp(cli, err) && cli_finish_memory(cli, err) &&
            cli_finish_boot(cli->config, err) && cli_finish_cpu(cli, err) &&
-           cli_finish_blocks(cli, err) && cli_finish_globals(cli, err) && cli_finish_chardevs(cli, err) &&
-           cli_finish_devices(cli, err);
+           cli_finish_blocks(cli, err) && cli_finish_globals(cli, err) &&
+           cli_finish_chardevs(cli, err) && cli_finish_devices(cli, err);
 }
 
 static enum cli_result cli_run(struct cli *cli, int argc, char **argv, struct error *err)

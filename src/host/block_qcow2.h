@@ -7,7 +7,8 @@
  *
  * Order on the medium. A crash at any moment may leak clusters and loses nothing that was flushed:
  *   1. data, refcount blocks    2. refcount table    3. L2 tables    4. L1 table    5. clusters given up
- * with a flush of the host's file between the steps. So a table never points to what is not there, and a cluster is free
+ * with a flush of the host's file between the steps. So a table never points to what is not there, and a
+ * cluster is free
  * only when no table on the medium refers to it. Refcount blocks may be written at any time: until step 5 counts only
  * grow.
  *

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Leaky buckets. Without a burst limit the brim is a tenth of a second of the average, which hides no more than that. */
+/*
+ * Leaky buckets. Without a burst limit the brim is a tenth of a second of the average, which hides no more
+ * than that.
+ */
 #include "host/block_throttle.h"
 
 #include "base/bits.h"

@@ -7,7 +7,7 @@
 #include "base/types.h"
 
 enum boot_mode {
-    BOOT_MODE_RESET,  /* reset vector: firmware */
+    BOOT_MODE_RESET, /* reset vector: firmware */
     BOOT_MODE_FLAT32, /* 32-bit protected mode, flat 4 GiB segments, paging off (PVH start_info ABI) */
     BOOT_MODE_LONG64, /* 64-bit mode, paging on with cr3, flat segments (Linux 64-bit boot protocol) */
 };

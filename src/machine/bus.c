@@ -74,7 +74,8 @@ static void bus_log_unclaimed(const struct bus *bus, u64 addr, unsigned size, co
 
     if (atomic_exchange_explicit(&seen[slot], key + 1, memory_order_relaxed) == key + 1)
         return;
-    log_line("%s 0x%llx: %u-byte %s where nothing is", bus->name, (unsigned long long)addr, size, what);
+    log_line("%s 0x%llx: %u-byte %s where nothing is", bus->name, (unsigned long long)addr, size,
+             what);
 }
 
 /* The widest piece of an access of `size` that the region takes; 0 when it takes none. */
@@ -117,7 +118,8 @@ u64 bus_read(struct bus *bus, u64 addr, unsigned size)
     if (r->dev)
         pthread_mutex_lock(&r->dev->lock);
     for (unsigned done = 0; done < size; done += piece)
-        value |= bus_cut(r->ops->read(r->opaque, addr - r->base + done, piece), piece) << (done * 8);
+        value |= bus_cut(r->ops->read(r->opaque, addr - r->base + done, piece), piece)
+                 << (done * 8);
     if (r->dev)
         pthread_mutex_unlock(&r->dev->lock);
     return value;

@@ -20,7 +20,7 @@
 struct region_ops {
     u64 (*read)(void *opaque, u64 offset, unsigned size);
     void (*write)(void *opaque, u64 offset, unsigned size, u64 value);
-    u32 sizes; /* sizes that the device takes; others are split or refused */
+    u32 sizes;  /* sizes that the device takes; others are split or refused */
     bool split; /* cut a wider access into the widest pieces that it takes */
 };
 

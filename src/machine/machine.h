@@ -21,7 +21,7 @@ struct accel_ops;
 struct config;
 struct loop;
 
-#define MACHINE_VCPUS_MAX 16
+#define MACHINE_VCPUS_MAX   16
 #define MACHINE_DEVICES_MAX 64
 
 enum machine_request {
@@ -54,7 +54,7 @@ struct machine {
     machine_boot_fn *boot;
     void *boot_arg;
 
-    pthread_mutex_t lock; /* protects what follows */
+    pthread_mutex_t lock;       /* protects what follows */
     pthread_cond_t pause_cond;  /* a vCPU has paused */
     pthread_cond_t resume_cond; /* running or quitting was set */
     bool running;               /* vCPUs may execute guest code */
@@ -78,7 +78,8 @@ bool machine_init(struct machine *machine, const struct config *config, struct e
     __attribute__((warn_unused_result));
 
 /* Create the vCPUs of the configured accelerator. */
-bool machine_init_vcpus(struct machine *machine, struct error *err) __attribute__((warn_unused_result));
+bool machine_init_vcpus(struct machine *machine, struct error *err)
+    __attribute__((warn_unused_result));
 
 /* Reset everything, run until the end, and return the process's exit status. */
 int machine_run(struct machine *machine);

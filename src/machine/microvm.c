@@ -52,8 +52,9 @@ struct machine *microvm_machine(struct microvm *vm)
 
 /* --- Helpers of the wiring --- */
 
-static bool microvm_map(struct bus *bus, const char *name, u64 base, u64 size, const struct region_ops *ops,
-                        void *opaque, struct device *dev, struct error *err)
+static bool microvm_map(struct bus *bus, const char *name, u64 base, u64 size,
+                        const struct region_ops *ops, void *opaque, struct device *dev,
+                        struct error *err)
 {
     return bus_add(bus, &(struct region){ name, base, size, ops, opaque, dev }, err);
 }
@@ -107,8 +108,9 @@ static bool microvm_open_chardevs(struct microvm *vm, struct error *err)
 
 static bool microvm_plan_boot(struct microvm *vm, struct error *err)
 {
-    static const enum boot_acpi acpi[] = { [OOA_AUTO] = BOOT_ACPI_AUTO, [OOA_ON] = BOOT_ACPI_ON,
-                                           [OOA_OFF] = BOOT_ACPI_OFF };
+    static const enum boot_acpi acpi[] = {
+        [OOA_AUTO] = BOOT_ACPI_AUTO, [OOA_ON] = BOOT_ACPI_ON, [OOA_OFF] = BOOT_ACPI_OFF
+    };
     const struct config *c = vm->config;
     u64 below = MIN(c->ram_size, MAP_RAM_BELOW_4G_MAX);
     struct boot_options options = {
@@ -123,9 +125,12 @@ static bool microvm_plan_boot(struct microvm *vm, struct error *err)
     };
 
     if (c->bios)
-        return error_set(err, "-bios %s: this build boots without firmware; give a kernel with -kernel", c->bios);
+        return error_set(err,
+                         "-bios %s: this build boots without firmware; give a kernel with -kernel",
+                         c->bios);
     if (!c->kernel)
-        return error_set(err, "-kernel: missing; give a Linux bzImage, or an ELF kernel with a PVH note");
+        return error_set(
+            err, "-kernel: missing; give a Linux bzImage, or an ELF kernel with a PVH note");
     vm->plan = boot_plan_new(&options, &vm->machine.ram, err);
     if (!vm->plan)
         return false;
@@ -169,8 +174,10 @@ static bool microvm_add_pic(struct microvm *vm, struct error *err)
     for (unsigned i = 0; i < 16; i++)
         if (i != MAP_GSI_CASCADE)
             gsi_connect(&vm->gsi, i, (struct irq){ i8259_set_irq, vm->pic, i });
-    return microvm_map(&m->pio, "i8259 master", MAP_PORT_PIC_MASTER, 2, &i8259_master_ops, vm->pic, dev, err) &&
-           microvm_map(&m->pio, "i8259 slave", MAP_PORT_PIC_SLAVE, 2, &i8259_slave_ops, vm->pic, dev, err) &&
+    return microvm_map(&m->pio, "i8259 master", MAP_PORT_PIC_MASTER, 2, &i8259_master_ops, vm->pic,
+                       dev, err) &&
+           microvm_map(&m->pio, "i8259 slave", MAP_PORT_PIC_SLAVE, 2, &i8259_slave_ops, vm->pic,
+                       dev, err) &&
            microvm_map(&m->pio, "elcr", MAP_PORT_ELCR, 2, &i8259_elcr_ops, vm->pic, dev, err);
 }
 
@@ -193,7 +200,8 @@ static bool microvm_add_lapics(struct microvm *vm, struct error *err)
             config.extint = (struct lapic_extint){ i8259_pending, i8259_ack, vm->pic };
         machine_add_device(m, lapic_device(lapic_new(&config)));
     }
-    return microvm_map(&m->mmio, "msi", MAP_LAPIC, MAP_LAPIC_SIZE, &apic_bus_msi_ops, &vm->apic_bus, NULL, err);
+    return microvm_map(&m->mmio, "msi", MAP_LAPIC, MAP_LAPIC_SIZE, &apic_bus_msi_ops, &vm->apic_bus,
+                       NULL, err);
 }
 
 static bool microvm_add_ioapic(struct microvm *vm, unsigned index, struct error *err)
@@ -210,9 +218,10 @@ static bool microvm_add_ioapic(struct microvm *vm, unsigned index, struct error 
 
     machine_add_device(m, ioapic_device(ioapic));
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
-        gsi_connect(&vm->gsi, index * IOAPIC_PINS + pin, (struct irq){ ioapic_set_irq, ioapic, pin });
-    return microvm_map(&m->mmio, index ? "ioapic2" : "ioapic", index ? MAP_IOAPIC2 : MAP_IOAPIC, MAP_IOAPIC_SIZE,
-                       &ioapic_ops, ioapic, ioapic_device(ioapic), err);
+        gsi_connect(&vm->gsi, index * IOAPIC_PINS + pin,
+                    (struct irq){ ioapic_set_irq, ioapic, pin });
+    return microvm_map(&m->mmio, index ? "ioapic2" : "ioapic", index ? MAP_IOAPIC2 : MAP_IOAPIC,
+                       MAP_IOAPIC_SIZE, &ioapic_ops, ioapic, ioapic_device(ioapic), err);
 }
 
 /* --- ISA devices --- */
@@ -238,7 +247,8 @@ static i64 microvm_rtc_offset(const struct microvm *vm)
 
     switch (rtc->base) {
     case RTC_BASE_UTC: return 0;
-    case RTC_BASE_LOCALTIME: return localtime_r(&now, &local) ? local.tm_gmtoff * INT64_C(1000000000) : 0;
+    case RTC_BASE_LOCALTIME:
+        return localtime_r(&now, &local) ? local.tm_gmtoff * INT64_C(1000000000) : 0;
     case RTC_BASE_DATE: return (rtc->date - now) * INT64_C(1000000000);
     }
     return 0;
@@ -257,17 +267,20 @@ static bool microvm_add_rtc(struct microvm *vm, struct error *err)
     rtc = mc146818_new(&config);
     mc146818_set_memory(rtc, below, vm->config->ram_size - below);
     machine_add_device(m, mc146818_device(rtc));
-    return microvm_map(&m->pio, "mc146818", MAP_PORT_RTC, 2, &mc146818_ops, rtc, mc146818_device(rtc), err);
+    return microvm_map(&m->pio, "mc146818", MAP_PORT_RTC, 2, &mc146818_ops, rtc,
+                       mc146818_device(rtc), err);
 }
 
 /* The first -serial; further ones are accepted and not connected, as on QEMU. */
 static bool microvm_add_serial(struct microvm *vm, bool *present, struct error *err)
 {
     struct machine *m = &vm->machine;
-    struct uart16550_config config = { "COM1", gsi_irq(&vm->gsi, MAP_GSI_COM1), NULL, &m->clock, m->loop };
+    struct uart16550_config config = { "COM1", gsi_irq(&vm->gsi, MAP_GSI_COM1), NULL, &m->clock,
+                                       m->loop };
     struct uart16550 *uart;
 
-    *present = vm->config->machine.isa_serial && vm->config->serial_count && vm->config->serial_chardev[0];
+    *present =
+        vm->config->machine.isa_serial && vm->config->serial_count && vm->config->serial_chardev[0];
     if (!*present)
         return true;
     config.chr = microvm_chardev(vm, vm->config->serial_chardev[0]);
@@ -275,21 +288,23 @@ static bool microvm_add_serial(struct microvm *vm, bool *present, struct error *
     if (!uart)
         return false;
     machine_add_device(m, uart16550_device(uart));
-    return microvm_map(&m->pio, "COM1", MAP_PORT_COM1, 8, &uart16550_ops, uart, uart16550_device(uart), err);
+    return microvm_map(&m->pio, "COM1", MAP_PORT_COM1, 8, &uart16550_ops, uart,
+                       uart16550_device(uart), err);
 }
 
 static bool microvm_add_ged(struct microvm *vm, struct error *err)
 {
     struct machine *m = &vm->machine;
-    struct ged_config config = { gsi_irq(&vm->gsi, MAP_GSI_GED), microvm_shutdown, microvm_reset, m };
+    struct ged_config config = { gsi_irq(&vm->gsi, MAP_GSI_GED), microvm_shutdown, microvm_reset,
+                                 m };
     struct ged *ged;
 
     if (!vm->acpi)
         return true;
     ged = ged_new(&config);
     machine_add_device(m, ged_device(ged));
-    return microvm_map(&m->mmio, "ged events", MAP_GED_EVENT, GED_EVENT_SIZE, &ged_event_ops, ged, ged_device(ged),
-                       err) &&
+    return microvm_map(&m->mmio, "ged events", MAP_GED_EVENT, GED_EVENT_SIZE, &ged_event_ops, ged,
+                       ged_device(ged), err) &&
            microvm_map(&m->mmio, "ged registers", MAP_GED_REGS, GED_REGS_SIZE, &ged_regs_ops, ged,
                        ged_device(ged), err);
 }
@@ -297,7 +312,7 @@ static bool microvm_add_ged(struct microvm *vm, struct error *err)
 /* --- fw_cfg --- */
 
 #define E820_ENTRY_SIZE 20u
-#define E820_RAM 1u
+#define E820_RAM        1u
 
 static unsigned microvm_e820(const struct microvm *vm, u8 *table)
 {
@@ -329,26 +344,31 @@ static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
     fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
     return fw_cfg_add_file(fw, "bios-geometry", "", 0, FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "bootorder", "", 1, FW_CFG_BORROW, err) &&
-           fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait), FW_CFG_BORROW, err) &&
+           fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait),
+                           FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/e820", e820, microvm_e820(vm, e820), FW_CFG_COPY, err) &&
            microvm_map(&m->pio, "fw_cfg", MAP_PORT_FW_CFG, 2, &fw_cfg_port_ops, fw, dev, err) &&
-           microvm_map(&m->pio, "fw_cfg dma", MAP_PORT_FW_CFG_DMA, 8, &fw_cfg_dma_ops, fw, dev, err);
+           microvm_map(&m->pio, "fw_cfg dma", MAP_PORT_FW_CFG_DMA, 8, &fw_cfg_dma_ops, fw, dev,
+                       err);
 }
 
 /* --- -device --- */
 
-static bool microvm_add_debug_exit(struct microvm *vm, const struct device_config *d, struct error *err)
+static bool microvm_add_debug_exit(struct microvm *vm, const struct device_config *d,
+                                   struct error *err)
 {
     struct debug_exit_config config = { microvm_debug_exit, &vm->machine };
     struct debug_exit *dbg = debug_exit_new(&config);
 
     machine_add_device(&vm->machine, debug_exit_device(dbg));
-    return microvm_map(&vm->machine.pio, d->model, device_config_uint(d, "iobase", DEBUG_EXIT_IOBASE),
+    return microvm_map(&vm->machine.pio, d->model,
+                       device_config_uint(d, "iobase", DEBUG_EXIT_IOBASE),
                        device_config_uint(d, "iosize", DEBUG_EXIT_IOSIZE), &debug_exit_ops, dbg,
                        debug_exit_device(dbg), err);
 }
 
-static bool microvm_add_debugcon(struct microvm *vm, const struct device_config *d, struct error *err)
+static bool microvm_add_debugcon(struct microvm *vm, const struct device_config *d,
+                                 struct error *err)
 {
     struct debugcon_config config = { microvm_chardev(vm, device_config_get(d, "chardev")),
                                       (u8)device_config_uint(d, "readback", DEBUGCON_READBACK) };
@@ -357,13 +377,15 @@ static bool microvm_add_debugcon(struct microvm *vm, const struct device_config 
     if (!con)
         return false;
     machine_add_device(&vm->machine, debugcon_device(con));
-    return microvm_map(&vm->machine.pio, d->model, device_config_uint(d, "iobase", DEBUGCON_IOBASE), 1,
-                       &debugcon_ops, con, debugcon_device(con), err);
+    return microvm_map(&vm->machine.pio, d->model, device_config_uint(d, "iobase", DEBUGCON_IOBASE),
+                       1, &debugcon_ops, con, debugcon_device(con), err);
 }
 
 static bool microvm_add_slots(struct microvm *vm, struct error *err)
 {
-    u32 gsi = vm->ioapic2 ? MAP_GSI_VIRTIO_IOAPIC2 : vm->acpi ? MAP_GSI_VIRTIO_ACPI : MAP_GSI_VIRTIO_ISA;
+    u32 gsi = vm->ioapic2 ? MAP_GSI_VIRTIO_IOAPIC2
+              : vm->acpi  ? MAP_GSI_VIRTIO_ACPI
+                          : MAP_GSI_VIRTIO_ISA;
 
     return virtio_slots_init(&vm->slots, &vm->machine.mmio, &vm->gsi,
                              vm->ioapic2 ? MAP_VIRTIO_SLOTS_IOAPIC2 : MAP_VIRTIO_SLOTS, gsi,
@@ -386,7 +408,8 @@ static bool microvm_add_rng(struct microvm *vm, const struct device_config *d, s
     if (slot < 0)
         return false;
     if (id && (!source || strncmp(source->model, "rng-", 4)))
-        return error_set(err, "Property 'virtio-rng-device.rng': no -object rng-* has the id '%.64s'", id);
+        return error_set(
+            err, "Property 'virtio-rng-device.rng': no -object rng-* has the id '%.64s'", id);
     if (source && !strcmp(source->model, "rng-random")) {
         config.path = device_config_get(source, "filename");
         config.path = config.path ? config.path : "/dev/urandom";
@@ -471,7 +494,8 @@ static bool microvm_select_accel(struct microvm *vm, struct error *err)
         if (c->accels[i] == ACCEL_SOFT)
             return true;
         if (i + 1 == c->accel_count && !c->accel_fallback)
-            return error_set(err, "-accel kvm: this build has no KVM support; -accel soft runs everywhere");
+            return error_set(
+                err, "-accel kvm: this build has no KVM support; -accel soft runs everywhere");
         log_warn("KVM is not supported by this build; running on the software CPU");
     }
     return true;
@@ -482,15 +506,18 @@ static bool microvm_build(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     bool serial = false;
 
-    if (!microvm_select_accel(vm, err) || !machine_init(m, vm->config, err) || !microvm_open_chardevs(vm, err) ||
-        !microvm_plan_boot(vm, err) || !machine_init_vcpus(m, err))
+    if (!microvm_select_accel(vm, err) || !machine_init(m, vm->config, err) ||
+        !microvm_open_chardevs(vm, err) || !microvm_plan_boot(vm, err) ||
+        !machine_init_vcpus(m, err))
         return false;
     apic_bus_init(&vm->apic_bus);
     gsi_init(&vm->gsi);
-    return microvm_add_pic(vm, err) && microvm_add_lapics(vm, err) && microvm_add_ioapic(vm, 0, err) &&
-           (!vm->ioapic2 || microvm_add_ioapic(vm, 1, err)) && microvm_add_pit(vm, err) &&
-           microvm_add_rtc(vm, err) && microvm_add_serial(vm, &serial, err) && microvm_add_ged(vm, err) &&
-           microvm_add_fw_cfg(vm, err) && microvm_add_slots(vm, err) && microvm_add_devices(vm, err) && microvm_describe(vm, serial, err);
+    return microvm_add_pic(vm, err) && microvm_add_lapics(vm, err) &&
+           microvm_add_ioapic(vm, 0, err) && (!vm->ioapic2 || microvm_add_ioapic(vm, 1, err)) &&
+           microvm_add_pit(vm, err) && microvm_add_rtc(vm, err) &&
+           microvm_add_serial(vm, &serial, err) && microvm_add_ged(vm, err) &&
+           microvm_add_fw_cfg(vm, err) && microvm_add_slots(vm, err) &&
+           microvm_add_devices(vm, err) && microvm_describe(vm, serial, err);
 }
 
 struct microvm *microvm_new(const struct config *config, struct error *err)

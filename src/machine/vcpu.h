@@ -17,7 +17,7 @@ struct vcpu;
 
 /* Reasons to leave guest code. Set by any thread, taken by the vCPU's own. */
 enum vcpu_request_bit {
-    VCPU_REQ_INTR = BIT(0),  /* the local APIC or PIC may have an interrupt: ask apic_ops->pending */
+    VCPU_REQ_INTR = BIT(0), /* the local APIC or PIC may have an interrupt: ask apic_ops->pending */
     VCPU_REQ_NMI = BIT(1),
     VCPU_REQ_INIT = BIT(2),
     VCPU_REQ_SIPI = BIT(3),  /* with vcpu->sipi_vector */
@@ -28,13 +28,14 @@ enum vcpu_request_bit {
 
 /* The local APIC as its CPU sees it. All called on the vCPU's thread. */
 struct vcpu_apic_ops {
-    int (*pending)(void *apic);  /* is an interrupt deliverable now (IF aside)? its vector, or -1 */
-    int (*ack)(void *apic);      /* INTA: the vector, moved to in-service; -1 when it went away */
+    int (*pending)(void *apic); /* is an interrupt deliverable now (IF aside)? its vector, or -1 */
+    int (*ack)(void *apic);     /* INTA: the vector, moved to in-service; -1 when it went away */
     u64 (*mmio_read)(void *apic, u64 offset, unsigned size); /* offset into the 4 KiB page */
     void (*mmio_write)(void *apic, u64 offset, unsigned size, u64 value);
-    bool (*msr_read)(void *apic, u32 msr, u64 *value); /* x2APIC 0x800-0x8FF and 0x6E0; false: #GP */
+    bool (*msr_read)(void *apic, u32 msr,
+                     u64 *value); /* x2APIC 0x800-0x8FF and 0x6E0; false: #GP */
     bool (*msr_write)(void *apic, u32 msr, u64 value);
-    u64 (*get_base)(void *apic); /* IA32_APIC_BASE */
+    u64 (*get_base)(void *apic);             /* IA32_APIC_BASE */
     bool (*set_base)(void *apic, u64 value); /* false: #GP */
     u8 (*get_cr8)(void *apic);
     void (*set_cr8)(void *apic, u8 value);
@@ -54,13 +55,13 @@ struct vcpu {
     bool bsp;
     _Atomic u32 requests; /* enum vcpu_request_bit */
     _Atomic u8 sipi_vector;
-    _Atomic bool kicked; /* a paravirtual kick is due: the next HLT does not wait */
+    _Atomic bool kicked;           /* a paravirtual kick is due: the next HLT does not wait */
     enum vcpu_run_state run_state; /* own thread only */
 
     const struct vcpu_apic_ops *apic_ops;
     void *apic;
 
-    void *accel; /* the accelerator's CPU (struct cpu for soft) */
+    void *accel;           /* the accelerator's CPU (struct cpu for soft) */
     const u64 *tsc_offset; /* guest TSC less clock_tsc(): the accelerator's, read on this thread */
 
     pthread_t thread;

@@ -59,7 +59,10 @@ struct virtio_ops {
     void (*config_read)(struct virtio *v, unsigned offset, void *data, unsigned size);
     void (*config_write)(struct virtio *v, unsigned offset, const void *data,
                          unsigned size); /* may be NULL */
-    /* vCPU thread: features are agreed (FEATURES_OK, or legacy at DRIVER_OK); DRIVER_OK was set; reset. NULL: nothing */
+    /*
+     * vCPU thread: features are agreed (FEATURES_OK, or legacy at DRIVER_OK); DRIVER_OK was set; reset.
+     * NULL: nothing
+     */
     void (*features_set)(struct virtio *v);
     void (*driver_ok)(struct virtio *v);
     void (*reset)(struct virtio *v); /* give up all chains in flight; queues are reset after it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random bytes as code, in every mode: the CPU may do with its guest what it likes, but the host process must not crash,
+ * Random bytes as code, in every mode: the CPU may do with its guest what it likes, but the host process
+ * must not crash,
  * hang or be overrun.
  *
  * Input: a mode, register contents, code. With -DFUZZ_MAIN (the smoke test) the inputs are pseudo-random.
@@ -18,16 +19,25 @@
 #include "cli/config.h"
 #include "machine/machine.h"
 
-#define FUZZ_RAM MIB(2)
-#define FUZZ_CODE 0x10000u
+#define FUZZ_RAM    MIB(2)
+#define FUZZ_CODE   0x10000u
 #define FUZZ_TABLES 0x100000u
-#define FUZZ_IDT 0x8000u
-#define FUZZ_GDT 0x9000u
+#define FUZZ_IDT    0x8000u
+#define FUZZ_GDT    0x9000u
 #define FUZZ_BLOCKS 200
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum fuzz_mode { FUZZ_REAL, FUZZ_PROT16, FUZZ_PROT32, FUZZ_VM86, FUZZ_LONG, FUZZ_COMPAT, FUZZ_LONG_USER, FUZZ_MODES };
+enum fuzz_mode {
+    FUZZ_REAL,
+    FUZZ_PROT16,
+    FUZZ_PROT32,
+    FUZZ_VM86,
+    FUZZ_LONG,
+    FUZZ_COMPAT,
+    FUZZ_LONG_USER,
+    FUZZ_MODES
+};
 
 static struct machine fuzz_machine;
 static struct config fuzz_config;
@@ -97,10 +107,17 @@ static void fuzz_apic_init(void *apic)
 }
 
 static const struct vcpu_apic_ops fuzz_apic_ops = {
-    .pending = fuzz_no_vector, .ack = fuzz_no_vector, .mmio_read = fuzz_mmio_read,
-    .mmio_write = fuzz_mmio_write, .msr_read = fuzz_msr_read, .msr_write = fuzz_msr_write,
-    .get_base = fuzz_get_base, .set_base = fuzz_set_base, .get_cr8 = fuzz_get_cr8,
-    .set_cr8 = fuzz_set_cr8, .init = fuzz_apic_init,
+    .pending = fuzz_no_vector,
+    .ack = fuzz_no_vector,
+    .mmio_read = fuzz_mmio_read,
+    .mmio_write = fuzz_mmio_write,
+    .msr_read = fuzz_msr_read,
+    .msr_write = fuzz_msr_write,
+    .get_base = fuzz_get_base,
+    .set_base = fuzz_set_base,
+    .get_cr8 = fuzz_get_cr8,
+    .set_cr8 = fuzz_set_cr8,
+    .init = fuzz_apic_init,
 };
 
 static void fuzz_init(void)
@@ -113,7 +130,8 @@ static void fuzz_init(void)
     fuzz_config.ram_size = FUZZ_RAM;
     fuzz_config.smp.cpus = 1;
     fuzz_machine.accel = &accel_soft;
-    if (!machine_init(&fuzz_machine, &fuzz_config, &err) || !machine_init_vcpus(&fuzz_machine, &err)) {
+    if (!machine_init(&fuzz_machine, &fuzz_config, &err) ||
+        !machine_init_vcpus(&fuzz_machine, &err)) {
         fprintf(stderr, "fuzz_engine: %s\n", err.text);
         exit(1);
     }
@@ -149,8 +167,16 @@ static void fuzz_idt(unsigned entry_size)
 static void fuzz_gdt(void)
 {
     static const u64 descriptors[] = {
-        0, 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF, 0x00CF9B000000FFFF, 0x008F9B000000FFFF,
-        0x00AFFB000000FFFF, 0x00CFF3000000FFFF, 0x0000890080000067, 0,
+        0,
+        0,
+        0x00AF9B000000FFFF,
+        0x00CF93000000FFFF,
+        0x00CF9B000000FFFF,
+        0x008F9B000000FFFF,
+        0x00AFFB000000FFFF,
+        0x00CFF3000000FFFF,
+        0x0000890080000067,
+        0,
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(descriptors); i++)
@@ -238,7 +264,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     accel_soft.vcpu_reset(&fuzz_machine.vcpus[0]);
     /* Each register is a small number, an address near the code, or anything. */
     for (unsigned i = 0; i < 16; i++)
-        cpu->gpr[i] = data[1 + i * 2] & 0x80 ? load_le16(data + 1 + i * 2) : FUZZ_CODE + data[2 + i * 2] * 64u;
+        cpu->gpr[i] = data[1 + i * 2] & 0x80 ? load_le16(data + 1 + i * 2)
+                                             : FUZZ_CODE + data[2 + i * 2] * 64u;
     memcpy(fuzz_machine.ram.host + FUZZ_CODE, data + 33, MIN(code, 0x8000));
     block_invalidate(cpu->soft->cache, 0, FUZZ_RAM);
     fuzz_mode_set((enum fuzz_mode)(data[0] % FUZZ_MODES));
@@ -252,8 +279,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 /* Instructions are likelier than in pure noise when common bytes and prefixes are. */
 static u8 fuzz_code_byte(u64 random)
 {
-    static const u8 common[] = { 0x0F, 0x66, 0x67, 0xF2, 0xF3, 0x48, 0x4C, 0x41, 0xC4, 0xC5, 0x8B, 0x89,
-                                 0xF0, 0xA4, 0xAB, 0xCF, 0xCD, 0xCB, 0x9D, 0x8E, 0x22, 0x01, 0xC7, 0xFF };
+    static const u8 common[] = { 0x0F, 0x66, 0x67, 0xF2, 0xF3, 0x48, 0x4C, 0x41,
+                                 0xC4, 0xC5, 0x8B, 0x89, 0xF0, 0xA4, 0xAB, 0xCF,
+                                 0xCD, 0xCB, 0x9D, 0x8E, 0x22, 0x01, 0xC7, 0xFF };
 
     return random & 0x300 ? (u8)random : common[(random >> 10) % sizeof(common)];
 }

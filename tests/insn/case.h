@@ -13,18 +13,18 @@
 #include "accel/soft/state.h"
 #include "base/types.h"
 
-#define CASE_CODE 0x40000000u
-#define CASE_CODE_SIZE 0x2000u
-#define CASE_DATA 0x50000000u
-#define CASE_DATA_SIZE 0x2000u
-#define CASE_STACK 0x60000000u
+#define CASE_CODE       0x40000000u
+#define CASE_CODE_SIZE  0x2000u
+#define CASE_DATA       0x50000000u
+#define CASE_DATA_SIZE  0x2000u
+#define CASE_STACK      0x60000000u
 #define CASE_STACK_SIZE 0x1000u
 
 /* Where in the first code page a case's bytes start. */
-#define CASE_ENTRY (CASE_CODE + 0x800)
+#define CASE_ENTRY      (CASE_CODE + 0x800)
 
-#define CASE_INSNS_MAX 32
-#define CASE_CODE_MAX 512
+#define CASE_INSNS_MAX  32
+#define CASE_CODE_MAX   512
 
 /* Registers and memory. */
 struct case_state {
@@ -44,14 +44,14 @@ struct case_end {
 };
 
 struct insn_case {
-    bool code32;           /* 32-bit code segment */
+    bool code32; /* 32-bit code segment */
     u64 seed;
-    unsigned size;         /* bytes of code */
+    unsigned size; /* bytes of code */
     u8 code[CASE_CODE_MAX];
-    u64 flags_undefined;   /* not compared */
-    unsigned row_count;    /* instructions, with their rows */
+    u64 flags_undefined; /* not compared */
+    unsigned row_count;  /* instructions, with their rows */
     u16 rows[CASE_INSNS_MAX];
-    bool loose_x87;        /* FIP, FDP and FOP are not compared */
+    bool loose_x87; /* FIP, FDP and FOP are not compared */
 };
 
 /* Set up the host side: mappings at the fixed addresses, signal handlers. Ends the process when it cannot. */
@@ -82,8 +82,8 @@ static inline u64 random_below(u64 *seed, u64 n)
 }
 
 /* Fill the case with `count` random instructions, the first made from row `row`. False: this row is not generated. */
-bool generate_case(struct insn_case *c, struct case_state *state, unsigned row, unsigned count, bool code32,
-                   u64 seed);
+bool generate_case(struct insn_case *c, struct case_state *state, unsigned row, unsigned count,
+                   bool code32, u64 seed);
 
 /* Is the row one that user code can run on both sides? */
 bool generate_wants(unsigned row, bool code32);

@@ -17,18 +17,18 @@
 #include "cli/config.h"
 #include "machine/machine.h"
 
-#define ENGINE_RAM MIB(1)
-#define ENGINE_TABLES 0x1000u /* page tables, handed out in turn */
-#define ENGINE_CODE 0x20000u
-#define ENGINE_DATA 0x30000u
-#define ENGINE_STACK 0x40000u
+#define ENGINE_RAM        MIB(1)
+#define ENGINE_TABLES     0x1000u /* page tables, handed out in turn */
+#define ENGINE_CODE       0x20000u
+#define ENGINE_DATA       0x30000u
+#define ENGINE_STACK      0x40000u
 
 /* A block that branches to itself cannot hang the test. */
 #define ENGINE_BLOCKS_MAX 64
 
-#define PTE_USER 7u /* present, writable, user */
-#define PTE_CODE 5u /* read-only, as on the host */
-#define PTE_DATA (PTE_USER | BIT64(63))
+#define PTE_USER          7u /* present, writable, user */
+#define PTE_CODE          5u /* read-only, as on the host */
+#define PTE_DATA          (PTE_USER | BIT64(63))
 
 static struct machine engine_machine;
 static struct config engine_config;

@@ -13,8 +13,8 @@
 #include "base/bytes.h"
 #include "case.h"
 
-#define PREFIX_OSZ 0x66u
-#define PREFIX_ASZ 0x67u
+#define PREFIX_OSZ  0x66u
+#define PREFIX_ASZ  0x67u
 #define PREFIX_LOCK 0xF0u
 
 struct generator {
@@ -22,13 +22,13 @@ struct generator {
     struct case_state *state;
     const struct insn_row *row;
     u64 *seed;
-    bool first;    /* may choose register values */
+    bool first; /* may choose register values */
     bool rex_w, osz16;
     bool memory;
-    u8 rex;        /* R, X, B bits in use */
-    u8 reg;        /* ModRM.reg with its extension */
-    u64 target;    /* linear address of the memory operand */
-    u64 pinned;    /* set of registers whose values are spoken for */
+    u8 rex;     /* R, X, B bits in use */
+    u8 reg;     /* ModRM.reg with its extension */
+    u64 target; /* linear address of the memory operand */
+    u64 pinned; /* set of registers whose values are spoken for */
 };
 
 /* --- Which rows --- */
@@ -57,11 +57,13 @@ static bool generate_is_vex(const struct insn_row *row)
 bool generate_wants(unsigned index, bool code32)
 {
     /* System instructions that behave in user mode on both sides. */
-    static const char *const sys_ok[] = { "ldmxcsr", "stmxcsr", "vldmxcsr", "vstmxcsr", "lfence", "mfence",
-                                          "sfence", "clflush", "clwb", "prefetch", "lahf", "sahf", "fxsave", NULL };
+    static const char *const sys_ok[] = { "ldmxcsr", "stmxcsr", "vldmxcsr", "vstmxcsr", "lfence",
+                                          "mfence",  "sfence",  "clflush",  "clwb",     "prefetch",
+                                          "lahf",    "sahf",    "fxsave",   NULL };
     /* Reach state that the harness needs, or differ in what no test can pin down. */
-    static const char *const never[] = { "xbegin", "xend", "xabort", "rdpkru", "vzeroall_never", "ud0", "ud1",
-                                         "vmcall", "vmmcall", "salc_never", "bound", NULL };
+    static const char *const never[] = { "xbegin",         "xend",       "xabort", "rdpkru",
+                                         "vzeroall_never", "ud0",        "ud1",    "vmcall",
+                                         "vmmcall",        "salc_never", "bound",  NULL };
     const struct insn_row *row = &insn_rows[index];
 
     if (row->mode == (code32 ? O64 : N64) || !feature_has(engine_features(), row->feature))
@@ -80,8 +82,25 @@ bool generate_wants(unsigned index, bool code32)
 static u64 generate_value(u64 *seed)
 {
     static const u64 special[] = {
-        0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000u, 0xFFFFFFFFu,
-        0x7FFFFFFFFFFFFFFFu, 0x8000000000000000u, 0xFFFFFFFFFFFFFFFFu, 63, 64, 31, 32,
+        0,
+        1,
+        2,
+        0x7F,
+        0x80,
+        0xFF,
+        0x7FFF,
+        0x8000,
+        0xFFFF,
+        0x7FFFFFFF,
+        0x80000000u,
+        0xFFFFFFFFu,
+        0x7FFFFFFFFFFFFFFFu,
+        0x8000000000000000u,
+        0xFFFFFFFFFFFFFFFFu,
+        63,
+        64,
+        31,
+        32,
     };
     u64 r = random_next(seed);
 
@@ -98,7 +117,8 @@ static u64 generate_value(u64 *seed)
 /* Floating-point patterns: ordinary, zero, infinite, NaN, denormal. */
 static u64 generate_double(u64 *seed)
 {
-    u64 r = random_next(seed), mantissa = random_next(seed) & 0xFFFFFFFFFFFFFu, sign = r & BIT64(63);
+    u64 r = random_next(seed), mantissa = random_next(seed) & 0xFFFFFFFFFFFFFu,
+        sign = r & BIT64(63);
 
     switch (r & 15) {
     case 0: return sign;
@@ -113,7 +133,8 @@ static u64 generate_double(u64 *seed)
 
 static u32 generate_float(u64 *seed)
 {
-    u32 r = (u32)random_next(seed), mantissa = (u32)random_next(seed) & 0x7FFFFF, sign = r & BIT(31);
+    u32 r = (u32)random_next(seed), mantissa = (u32)random_next(seed) & 0x7FFFFF,
+        sign = r & BIT(31);
 
     switch (r & 15) {
     case 0: return sign;
@@ -267,7 +288,8 @@ static void generate_modrm_based(struct generator *g, u8 reg)
     unsigned index = (unsigned)random_below(g->seed, g->c->code32 ? 8 : 16);
     bool vsib = generate_is_vsib(g->row);
     bool sib = vsib || (base & 7) == 4 || random_below(g->seed, 2);
-    unsigned mod = 1 + (unsigned)random_below(g->seed, 2), scale = (unsigned)random_below(g->seed, 4);
+    unsigned mod = 1 + (unsigned)random_below(g->seed, 2),
+             scale = (unsigned)random_below(g->seed, 4);
     i32 disp = mod == 1 ? (i8)random_next(g->seed) : (i32)random_below(g->seed, 0x1000) - 0x800;
     u64 offset = 0;
 
@@ -348,7 +370,9 @@ static void generate_immediates(struct generator *g)
         case SRC_IS4: generate_bytes(g, random_next(g->seed) & (code32 ? 0x70 : 0xF0), 1); break;
         case SRC_REL:
             /* Onto an INT3, and not back into the branch: the host would loop for ever. */
-            generate_bytes(g, random_below(g->seed, 2) ? random_below(g->seed, 0x80) : (u64)-0x80 + random_below(g->seed, 0x60),
+            generate_bytes(g,
+                           random_below(g->seed, 2) ? random_below(g->seed, 0x80)
+                                                    : (u64)-0x80 + random_below(g->seed, 0x60),
                            size == 1 ? 1 : 4);
             break;
         case SRC_MOFFS: generate_bytes(g, g->target, code32 ? 4 : 8); break;
@@ -430,7 +454,8 @@ static void generate_insn_vex(struct generator *g)
     unsigned at = g->c->size, limit = g->c->code32 ? 8 : 16;
     unsigned w = g->row->w == WA ? (unsigned)random_below(g->seed, 2) : g->row->w == W1;
     unsigned l = g->row->l == LA ? (unsigned)random_below(g->seed, 2) : g->row->l == L1;
-    unsigned vvvv = generate_has_source(g->row, SRC_VVVV) ? (unsigned)random_below(g->seed, limit) : 0;
+    unsigned vvvv =
+        generate_has_source(g->row, SRC_VVVV) ? (unsigned)random_below(g->seed, limit) : 0;
 
     if (g->row->w == WA && g->c->code32)
         w = 0;
@@ -463,7 +488,9 @@ static void generate_prefixes(struct generator *g)
 
 static void generate_insn_legacy(struct generator *g)
 {
-    static const u8 maps[][2] = { [MAP_1] = { 0, 0 }, [MAP_0F] = { 0x0F, 0 }, [MAP_0F38] = { 0x0F, 0x38 },
+    static const u8 maps[][2] = { [MAP_1] = { 0, 0 },
+                                  [MAP_0F] = { 0x0F, 0 },
+                                  [MAP_0F38] = { 0x0F, 0x38 },
                                   [MAP_0F3A] = { 0x0F, 0x3A } };
     unsigned w = g->row->w == WA ? !random_below(g->seed, 3) : g->row->w == W1, at;
 
@@ -492,9 +519,12 @@ static void generate_insn_legacy(struct generator *g)
     g->c->size++;
 }
 
-static void generate_insn(struct insn_case *c, struct case_state *s, unsigned row, bool first, u64 *seed)
+static void generate_insn(struct insn_case *c, struct case_state *s, unsigned row, bool first,
+                          u64 *seed)
 {
-    struct generator g = { .c = c, .state = s, .row = &insn_rows[row], .seed = seed, .first = first };
+    struct generator g = {
+        .c = c, .state = s, .row = &insn_rows[row], .seed = seed, .first = first
+    };
 
     g.target = generate_target(seed);
     g.memory = generate_choose_memory(&g);
@@ -523,16 +553,17 @@ static void generate_insn(struct insn_case *c, struct case_state *s, unsigned ro
 /* May the row follow others, whose results it then runs on? No implied memory, no branch. */
 static bool generate_can_follow(const struct insn_row *row)
 {
-    static const char *const implied[] = { "push", "pop", "enter", "leave", "xlat", "maskmov", "vmaskmovdqu",
-                                           "call", "ret", NULL };
+    static const char *const implied[] = { "push",    "pop",         "enter", "leave", "xlat",
+                                           "maskmov", "vmaskmovdqu", "call",  "ret",   NULL };
 
     if (row->class == CLASS_FLOW || row->class == CLASS_STRING || row->class == CLASS_SYS)
         return false;
-    return !generate_named(row->name, implied) && !generate_is_vsib(row) && !generate_is_wide_bit_test(row);
+    return !generate_named(row->name, implied) && !generate_is_vsib(row) &&
+           !generate_is_wide_bit_test(row);
 }
 
-bool generate_case(struct insn_case *c, struct case_state *s, unsigned row, unsigned count, bool code32,
-                   u64 seed)
+bool generate_case(struct insn_case *c, struct case_state *s, unsigned row, unsigned count,
+                   bool code32, u64 seed)
 {
     if (!generate_wants(row, code32))
         return false;

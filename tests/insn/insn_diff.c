@@ -28,8 +28,9 @@ struct row_count {
     u64 mismatches;
 };
 
-static const char *const diff_gpr_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+static const char *const diff_gpr_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+                                                "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+                                                "r12", "r13", "r14", "r15" };
 
 static struct case_state diff_start, diff_native, diff_engine;
 static char diff_text[8192];
@@ -38,11 +39,13 @@ static void diff_note(const char *what, u64 start, u64 native, u64 engine)
 {
     size_t used = strlen(diff_text);
 
-    snprintf(diff_text + used, sizeof(diff_text) - used, "    %-10s start %016llx host %016llx engine %016llx\n",
-             what, (unsigned long long)start, (unsigned long long)native, (unsigned long long)engine);
+    snprintf(diff_text + used, sizeof(diff_text) - used,
+             "    %-10s start %016llx host %016llx engine %016llx\n", what,
+             (unsigned long long)start, (unsigned long long)native, (unsigned long long)engine);
 }
 
-static void diff_bytes(const char *what, const void *start, const void *native, const void *engine, size_t size)
+static void diff_bytes(const char *what, const void *start, const void *native, const void *engine,
+                       size_t size)
 {
     const u8 *s = start, *n = native, *e = engine;
 
@@ -68,7 +71,8 @@ static void diff_bytes(const char *what, const void *start, const void *native, 
 
 static void diff_fpu(const struct insn_case *c, bool x87)
 {
-    const struct xsave_area *s = &diff_start.xsave, *n = &diff_native.xsave, *e = &diff_engine.xsave;
+    const struct xsave_area *s = &diff_start.xsave, *n = &diff_native.xsave,
+                            *e = &diff_engine.xsave;
 
     DIFF_FIELD("mxcsr", s->mxcsr, n->mxcsr, e->mxcsr);
     DIFF_FIELD("fcw", s->fcw, n->fcw, e->fcw);
@@ -109,8 +113,9 @@ static bool diff_has(const struct insn_case *c, const char *const *names)
  */
 static u64 diff_cr2_mask(const struct insn_case *c)
 {
-    static const char *const images[] = { "fnstenv", "fldenv", "fnsave", "frstor", "fxsave", "fbstp", "vmaskmov",
-                                          "vpmaskmov", "maskmov", "vmaskmovdqu", NULL };
+    static const char *const images[] = { "fnstenv", "fldenv",      "fnsave",   "frstor",
+                                          "fxsave",  "fbstp",       "vmaskmov", "vpmaskmov",
+                                          "maskmov", "vmaskmovdqu", NULL };
 
     return diff_has(c, images) ? ~(u64)0xFFF : ~(u64)0;
 }
@@ -127,8 +132,8 @@ static bool diff_ignores_x87(const struct insn_case *c, struct case_end native)
 static bool diff_is_open(const struct insn_case *c, struct case_end native, struct case_end engine)
 {
     static const char *const x87_stores[] = { "fst", "fist", NULL };
-    static const char *const stores[] = { "fnstenv", "fnsave", "fxsave", "fbstp", "fstp", "vcvtps2ph", "maskmov",
-                                          "vmaskmovdqu", NULL };
+    static const char *const stores[] = { "fnstenv",   "fnsave",  "fxsave",      "fbstp", "fstp",
+                                          "vcvtps2ph", "maskmov", "vmaskmovdqu", NULL };
 
     if (engine.vector == 14 && diff_has(c, x87_stores) && (~diff_start.xsave.fcw & 0x3F))
         return true;
@@ -154,15 +159,18 @@ static bool diff_same(const struct insn_case *c, struct case_end native, struct 
     DIFF_FIELD("rip", diff_start.rip, diff_native.rip, diff_engine.rip);
     DIFF_FIELD("rflags", diff_start.rflags, diff_native.rflags & flags, diff_engine.rflags & flags);
     diff_fpu(c, !diff_ignores_x87(c, native));
-    diff_bytes("data", diff_start.data, diff_native.data, diff_engine.data, sizeof(diff_start.data));
-    diff_bytes("stack", diff_start.stack, diff_native.stack, diff_engine.stack, sizeof(diff_start.stack));
+    diff_bytes("data", diff_start.data, diff_native.data, diff_engine.data,
+               sizeof(diff_start.data));
+    diff_bytes("stack", diff_start.stack, diff_native.stack, diff_engine.stack,
+               sizeof(diff_start.stack));
     return !diff_text[0];
 }
 
 static void diff_report(const struct insn_case *c)
 {
     printf("mismatch: row %u %s, %s-bit, length %u, seed 0x%llx\n    code", c->rows[0],
-           insn_rows[c->rows[0]].name, c->code32 ? "32" : "64", c->row_count, (unsigned long long)c->seed);
+           insn_rows[c->rows[0]].name, c->code32 ? "32" : "64", c->row_count,
+           (unsigned long long)c->seed);
     for (unsigned i = 0; i < c->size; i++)
         printf(" %02x", c->code[i]);
     printf("\n    rows");
@@ -217,8 +225,9 @@ static void diff_coverage(const struct row_count *counts, bool code32)
         if (counts[i].run && !counts[i].reached && !(insn_rows[i].attr & ATTR_CPL0))
             printf("never completed: row %u %s\n", i, insn_rows[i].name);
     }
-    printf("coverage: %u rows, %u run by user code on both sides, %u of them completed without a fault\n",
-           insn_row_count, run, reached);
+    printf(
+        "coverage: %u rows, %u run by user code on both sides, %u of them completed without a fault\n",
+        insn_row_count, run, reached);
     if (run != wanted)
         printf("coverage: %u rows were not run: more cases are needed\n", wanted - run);
 }
@@ -285,7 +294,8 @@ int main(int argc, char **argv)
                    (unsigned long long)counts[i].mismatches, (unsigned long long)counts[i].run);
     if (o.coverage)
         diff_coverage(counts, o.code32);
-    printf("%llu cases, %llu mismatches\n", (unsigned long long)done, (unsigned long long)mismatches);
+    printf("%llu cases, %llu mismatches\n", (unsigned long long)done,
+           (unsigned long long)mismatches);
     free(counts);
     return mismatches != 0;
 }

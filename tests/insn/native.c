@@ -16,14 +16,14 @@
 
 #include "case.h"
 
-#define NATIVE_CS64 0x33u
-#define NATIVE_CS32 0x23u
-#define NATIVE_DS 0x2Bu
-#define NATIVE_FLAGS (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID)
+#define NATIVE_CS64             0x33u
+#define NATIVE_CS32             0x23u
+#define NATIVE_DS               0x2Bu
+#define NATIVE_FLAGS            (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID)
 
 /* The kernel's extended state in a signal frame: magic numbers at the end of the legacy region. */
 #define NATIVE_FP_XSTATE_MAGIC1 0x46505853u
-#define NATIVE_SW_BYTES_OFFSET 464
+#define NATIVE_SW_BYTES_OFFSET  464
 
 static u8 *native_code; /* writable view of the code pages */
 
@@ -99,7 +99,8 @@ static void native_enter(ucontext_t *uc)
     for (unsigned i = 0; i < 16; i++)
         g[native_gregs[i]] = (greg_t)native.state->gpr[i];
     g[REG_RIP] = (greg_t)native.state->rip;
-    g[REG_EFL] = (g[REG_EFL] & ~(greg_t)NATIVE_FLAGS) | (greg_t)(native.state->rflags & NATIVE_FLAGS);
+    g[REG_EFL] =
+        (g[REG_EFL] & ~(greg_t)NATIVE_FLAGS) | (greg_t)(native.state->rflags & NATIVE_FLAGS);
     if (native.c->code32)
         g[REG_CSGSFS] = (g[REG_CSGSFS] & ~(greg_t)0xFFFF) | NATIVE_CS32;
     native_load_fp(fp, &native.state->xsave);

@@ -58,13 +58,13 @@ struct block_cache {
     pthread_cond_t recycled;
     u8 *arena;
     size_t half_size;
-    unsigned half;     /* being filled */
-    size_t used[2];    /* bytes filled of each half */
+    unsigned half;  /* being filled */
+    size_t used[2]; /* bytes filled of each half */
     bool recycling;
     bool code_full; /* no room for translations of the half being filled: take the other */
     struct translator *translator; /* or NULL */
-    _Atomic u32 epoch; /* counts recyclings */
-    bool barrier;      /* more than one CPU: membarrier is needed */
+    _Atomic u32 epoch;             /* counts recyclings */
+    bool barrier;                  /* more than one CPU: membarrier is needed */
     unsigned cpu_count;
     struct cpu *cpus[MACHINE_VCPUS_MAX];
     struct block_stats stats;
@@ -83,12 +83,14 @@ struct block_draft {
 
 static void *block_map(size_t size)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
 
-struct block_cache *block_cache_new(struct ram *ram, const u64 *features, u64 size, struct error *err)
+struct block_cache *block_cache_new(struct ram *ram, const u64 *features, u64 size,
+                                    struct error *err)
 {
     struct block_cache *c = xcalloc(1, sizeof(*c));
 
@@ -175,7 +177,8 @@ static u64 block_part(const struct block *b, u64 page, u64 *size)
 {
     u64 first = RAM_PAGE_SIZE - (b->offset & 0xFFF);
 
-    if (b->offset / RAM_PAGE_SIZE == page && (b->offset2 == BLOCK_NOWHERE || b->offset2 / RAM_PAGE_SIZE != page)) {
+    if (b->offset / RAM_PAGE_SIZE == page &&
+        (b->offset2 == BLOCK_NOWHERE || b->offset2 / RAM_PAGE_SIZE != page)) {
         *size = MIN(first, b->size);
         return b->offset;
     }
@@ -424,8 +427,11 @@ static bool block_append(struct cpu *cpu, struct block_draft *d, const u8 *bytes
 
 static void block_finish(struct block_draft *d)
 {
-    d->insns[d->count] = (struct insn){ .fn = x_block_end, .off = d->size & 0xFFF, .seg = SEG_DS,
-                                        .base = GPR_ZERO, .index = GPR_ZERO };
+    d->insns[d->count] = (struct insn){ .fn = x_block_end,
+                                        .off = d->size & 0xFFF,
+                                        .seg = SEG_DS,
+                                        .base = GPR_ZERO,
+                                        .index = GPR_ZERO };
 }
 
 static _Noreturn void block_decode_fault(struct cpu *cpu, enum decode_result result)
@@ -499,7 +505,8 @@ static void block_decode(struct cpu *cpu, struct block_draft *d, gva addr)
     bool more = true;
 
     while (more && d->size < limit) {
-        result = decode_insn(bytes + d->size, limit - d->size, d->mode, cpu->soft->cache->features, &in);
+        result =
+            decode_insn(bytes + d->size, limit - d->size, d->mode, cpu->soft->cache->features, &in);
         if (result == DECODE_OK)
             more = block_append(cpu, d, bytes + d->size, &in);
         else if (d->count)
@@ -541,15 +548,19 @@ static bool block_draft_is_stale(struct block_cache *c, const struct block_draft
 }
 
 /* Enter the draft. NULL when the guest has written to its pages meanwhile. */
-static struct block *block_insert(struct block_cache *c, struct cpu *cpu, const struct block_draft *d)
+static struct block *block_insert(struct block_cache *c, struct cpu *cpu,
+                                  const struct block_draft *d)
 {
     unsigned slot = block_hash(d->offset, d->mode);
     struct block *b;
 
     pthread_mutex_lock(&c->lock);
     b = block_alloc(c, cpu, d->count);
-    *b = (struct block){ .offset = d->offset, .offset2 = d->offset2, .mode = d->mode,
-                         .size = (u16)d->size, .count = (u16)d->count };
+    *b = (struct block){ .offset = d->offset,
+                         .offset2 = d->offset2,
+                         .mode = d->mode,
+                         .size = (u16)d->size,
+                         .count = (u16)d->count };
     memcpy(b->insns, d->insns, (d->count + 1) * sizeof(struct insn));
     block_list(c, b, d->offset / RAM_PAGE_SIZE);
     if (block_second_page(b) != BLOCK_NOWHERE)
@@ -605,7 +616,8 @@ static struct block *block_scratch(struct cpu *cpu, gva addr)
     enum decode_result result = DECODE_MORE;
     struct block *b = cpu->scratch;
     u8 bytes[INSN_MAX_LEN];
-    struct block_draft d = { .offset = BLOCK_NOWHERE, .offset2 = BLOCK_NOWHERE,
+    struct block_draft d = { .offset = BLOCK_NOWHERE,
+                             .offset2 = BLOCK_NOWHERE,
                              .mode = cpu->mode | MODE_STEP };
     struct insn in;
 
@@ -620,8 +632,11 @@ static struct block *block_scratch(struct cpu *cpu, gva addr)
         block_decode_fault(cpu, result);
     block_append(cpu, &d, bytes, &in);
     block_finish(&d);
-    *b = (struct block){ .offset = BLOCK_NOWHERE, .offset2 = BLOCK_NOWHERE, .mode = d.mode,
-                         .size = (u16)d.size, .count = (u16)d.count };
+    *b = (struct block){ .offset = BLOCK_NOWHERE,
+                         .offset2 = BLOCK_NOWHERE,
+                         .mode = d.mode,
+                         .size = (u16)d.size,
+                         .count = (u16)d.count };
     memcpy(b->insns, d.insns, 2 * sizeof(struct insn));
     return b;
 }
@@ -667,7 +682,8 @@ static bool block_second_matches(struct cpu *cpu, const struct block *b, gva add
 static struct block *block_lookup(struct cpu *cpu, gva addr, u64 offset)
 {
     struct block_cache *c = cpu->soft->cache;
-    struct block *b = atomic_load_explicit(&c->hash[block_hash(offset, cpu->mode)], memory_order_acquire);
+    struct block *b =
+        atomic_load_explicit(&c->hash[block_hash(offset, cpu->mode)], memory_order_acquire);
 
     for (; b; b = __atomic_load_n(&b->hash_next, __ATOMIC_ACQUIRE))
         if (b->offset == offset && b->mode == cpu->mode && block_second_matches(cpu, b, addr))

@@ -27,8 +27,8 @@
 struct ram;
 
 #define BLOCK_INSNS_MAX 64
-#define BLOCK_GRANULE 128u
-#define BLOCK_NOWHERE (~(u64)0)
+#define BLOCK_GRANULE   128u
+#define BLOCK_NOWHERE   (~(u64)0)
 
 struct block {
     u64 offset;  /* of the first byte, into guest memory */
@@ -44,7 +44,7 @@ struct block {
     struct trans_exit *exits;    /* its own */
     struct block *hash_next;
     struct block *page_next[2]; /* in the lists of its page(s) */
-    struct insn insns[];        /* count + 1: the last is x_block_end or repeats nothing after a branch */
+    struct insn insns[]; /* count + 1: the last is x_block_end or repeats nothing after a branch */
 };
 
 struct block_cache;
@@ -52,7 +52,8 @@ struct trans_exit;
 struct translator;
 
 /* A cache of at most `size` bytes of blocks for the code in `ram`. NULL and `err` when the host refuses. */
-struct block_cache *block_cache_new(struct ram *ram, const u64 *features, u64 size, struct error *err);
+struct block_cache *block_cache_new(struct ram *ram, const u64 *features, u64 size,
+                                    struct error *err);
 void block_cache_free(struct block_cache *cache);
 
 /* A CPU that uses the cache; `outside` and `cache_epoch` of it tell when memory may be reused. */

@@ -4,7 +4,8 @@
  *
  *   thunks | half 0: code ->      <- data | half 1: code ->      <- data
  *
- * The halves are filled and forgotten together with those of the block cache. Data (jump targets that change) lies at the
+ * The halves are filled and forgotten together with those of the block cache. Data (jump targets that
+ * change) lies at the
  * other end of its half, so that writing it never touches a line that is being executed.
  */
 #pragma once

@@ -9,9 +9,24 @@
 #include "accel/soft/state.h"
 
 enum vector {
-    VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7,
-    VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14, VEC_MF = 16, VEC_AC = 17,
-    VEC_MC = 18, VEC_XM = 19,
+    VEC_DE = 0,
+    VEC_DB = 1,
+    VEC_NMI = 2,
+    VEC_BP = 3,
+    VEC_OF = 4,
+    VEC_BR = 5,
+    VEC_UD = 6,
+    VEC_NM = 7,
+    VEC_DF = 8,
+    VEC_TS = 10,
+    VEC_NP = 11,
+    VEC_SS = 12,
+    VEC_GP = 13,
+    VEC_PF = 14,
+    VEC_MF = 16,
+    VEC_AC = 17,
+    VEC_MC = 18,
+    VEC_XM = 19,
 };
 
 /* Raise exception `vector` with `code` (ignored for vectors without one) at instruction `in`. */
@@ -30,5 +45,5 @@ _Noreturn void cpu_exit_block(struct cpu *cpu);
 _Noreturn void cpu_internal_error(struct cpu *cpu, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-#define cpu_ud(cpu, in) cpu_fault(cpu, in, VEC_UD, 0)
+#define cpu_ud(cpu, in)       cpu_fault(cpu, in, VEC_UD, 0)
 #define cpu_gp(cpu, in, code) cpu_fault(cpu, in, VEC_GP, code)

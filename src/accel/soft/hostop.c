@@ -83,7 +83,8 @@ static void sigfpe_handler(int sig, siginfo_t *info, void *context)
 
 static void sigfpe_install(void)
 {
-    struct sigaction action = { .sa_sigaction = sigfpe_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction action = { .sa_sigaction = sigfpe_handler,
+                                .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGFPE, &action, &sigfpe_previous);

@@ -12,21 +12,21 @@
 
 typedef void insn_fn(struct cpu *cpu, const struct insn *in);
 
-#define INSN_MAX_LEN 15
+#define INSN_MAX_LEN   15
 
 /* insn.flags */
-#define INSN_LOCK BIT(0)
-#define INSN_REP BIT(1)   /* F3 */
-#define INSN_REPNE BIT(2) /* F2 */
-#define INSN_VEX_L INSN_REP /* VEX.L in the VEX maps, which have no REP */
-#define INSN_FLAT BIT(3)  /* memory operand: linear address = effective address (64-bit, no FS/GS) */
-#define INSN_ASZ (BIT(4) | BIT(5)) /* address size: 1 = 16, 2 = 32, 3 = 64 bits */
+#define INSN_LOCK      BIT(0)
+#define INSN_REP       BIT(1)   /* F3 */
+#define INSN_REPNE     BIT(2)   /* F2 */
+#define INSN_VEX_L     INSN_REP /* VEX.L in the VEX maps, which have no REP */
+#define INSN_FLAT      BIT(3) /* memory operand: linear address = effective address (64-bit, no FS/GS) */
+#define INSN_ASZ       (BIT(4) | BIT(5)) /* address size: 1 = 16, 2 = 32, 3 = 64 bits */
 #define INSN_ASZ_SHIFT 4
-#define INSN_OSZ (BIT(6) | BIT(7)) /* operand size: 0 = 8, 1 = 16, 2 = 32, 3 = 64 bits */
+#define INSN_OSZ       (BIT(6) | BIT(7)) /* operand size: 0 = 8, 1 = 16, 2 = 32, 3 = 64 bits */
 #define INSN_OSZ_SHIFT 6
 
 /* insn.rm of an instruction with a memory operand. */
-#define INSN_RM_MEM 0xFF
+#define INSN_RM_MEM    0xFF
 
 struct insn {
     insn_fn *fn;
@@ -34,7 +34,7 @@ struct insn {
         u64 imm; /* immediate, extended to 64 bits; branch: target relative to the block's first byte */
         const struct hostop *hostop; /* SIMD/x87 run by the host: its stub */
     };
-    i32 disp;  /* displacement; RIP-relative: from the block's first byte, with base = GPR_RIP */
+    i32 disp;     /* displacement; RIP-relative: from the block's first byte, with base = GPR_RIP */
     u16 off : 12; /* of the first byte, from the block's first byte */
     u16 len : 4;
     u16 row; /* index into insn_rows */

@@ -84,8 +84,8 @@ static u64 mem_tag(const struct tlb_entry *e, enum access access)
 }
 
 /* Translate one address in `context`; raises faults. piece->size is left to the caller. */
-static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_context context, gva addr,
-                          enum access access, struct mem_piece *piece)
+static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_context context,
+                          gva addr, enum access access, struct mem_piece *piece)
 {
     struct tlb_entry *e = mem_context_entry(cpu, context, addr);
     struct walk_context walk_in;
@@ -102,7 +102,8 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
     walk_in = mem_walk_context(cpu, context);
     if (unlikely(!walk(&walk_in, addr, access, &r))) {
         LOG(LOG_MMU, "cpu %u: page fault at 0x%llx, code 0x%x, rip 0x%llx", cpu->vcpu->id,
-            (unsigned long long)addr, r.code, (unsigned long long)(in ? insn_rip(cpu, in) : cpu->rip));
+            (unsigned long long)addr, r.code,
+            (unsigned long long)(in ? insn_rip(cpu, in) : cpu->rip));
         cpu_page_fault(cpu, in, addr, r.code);
     }
     piece->pa = r.page | (addr & 0xFFF);
@@ -140,7 +141,8 @@ static void mem_check_breakpoints(struct cpu *cpu, gva addr, unsigned size, bool
     }
 }
 
-static void mem_check(struct cpu *cpu, const struct insn *in, gva addr, unsigned size, enum access access)
+static void mem_check(struct cpu *cpu, const struct insn *in, gva addr, unsigned size,
+                      enum access access)
 {
     if (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->sflags & FLAG_AC) && size <= 8 &&
         (addr & (size - 1)))
@@ -151,8 +153,8 @@ static void mem_check(struct cpu *cpu, const struct insn *in, gva addr, unsigned
 /* --- Accesses in pieces --- */
 
 /* Split an access into its one or two pages and translate both before anything moves. */
-static unsigned mem_pieces(struct cpu *cpu, const struct insn *in, enum mmu_context context, gva addr,
-                           unsigned size, enum access access, struct mem_piece pieces[2])
+static unsigned mem_pieces(struct cpu *cpu, const struct insn *in, enum mmu_context context,
+                           gva addr, unsigned size, enum access access, struct mem_piece pieces[2])
 {
     unsigned first = MIN(size, 4096 - (unsigned)(addr & 0xFFF));
 
@@ -245,8 +247,8 @@ static void mem_copy_out(struct cpu *cpu, const struct mem_piece *piece, const u
     }
 }
 
-static void mem_read_context(struct cpu *cpu, const struct insn *in, enum mmu_context context, gva addr,
-                             void *data, unsigned size)
+static void mem_read_context(struct cpu *cpu, const struct insn *in, enum mmu_context context,
+                             gva addr, void *data, unsigned size)
 {
     struct mem_piece pieces[2];
     unsigned count = mem_pieces(cpu, in, context, addr, size, ACCESS_READ, pieces);
@@ -375,7 +377,8 @@ void mem_sys_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, 
     mem_read_context(cpu, in, mem_sys_context(cpu), addr, data, size);
 }
 
-void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size)
+void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data,
+                   unsigned size)
 {
     mem_write_context(cpu, in, mem_sys_context(cpu), addr, data, size);
 }
@@ -437,8 +440,8 @@ static void mem_seg_check(struct cpu *cpu, const struct insn *in, enum seg_reg s
     }
 }
 
-gva mem_seg_linear(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset, unsigned size,
-                   bool write)
+gva mem_seg_linear(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset,
+                   unsigned size, bool write)
 {
     if (cpu->mode & MODE_CS_L)
         return seg >= SEG_FS ? cpu->seg[seg].base + offset : offset;

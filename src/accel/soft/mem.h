@@ -43,7 +43,7 @@ struct soft {
     u64 phys_mask;
     bool page_1g;
     pthread_mutex_t split_lock; /* held around locked accesses that host atomics cannot do */
-    bool crowded; /* more vCPUs than host CPUs: a vCPU that spins yields */
+    bool crowded;               /* more vCPUs than host CPUs: a vCPU that spins yields */
 };
 
 /* After a store of `size` bytes at `host`: drop code that was decoded from them. */
@@ -67,7 +67,8 @@ static inline void mem_stored(struct cpu *cpu, const u8 *host, unsigned size)
         return value; \
     } \
 \
-    static inline void mem_store##bits(struct cpu *cpu, const struct insn *in, gva addr, u##bits value) \
+    static inline void mem_store##bits(struct cpu *cpu, const struct insn *in, gva addr, \
+                                       u##bits value) \
     { \
         const struct tlb_entry *e = mem_tlb_entry(cpu, addr); \
 \
@@ -109,7 +110,8 @@ static inline void *mem_rmw(struct cpu *cpu, const struct insn *in, gva addr, un
     return (void *)(addr + e->addend);
 }
 
-static inline void mem_rmw_end(struct cpu *cpu, const struct insn *in, gva addr, void *host, unsigned size)
+static inline void mem_rmw_end(struct cpu *cpu, const struct insn *in, gva addr, void *host,
+                               unsigned size)
 {
     if (unlikely(host == (void *)cpu->bounce))
         mem_rmw_end_slow(cpu, in, addr, size);
@@ -130,7 +132,8 @@ void mem_write(struct cpu *cpu, const struct insn *in, gva addr, const void *dat
 
 /* The same with supervisor rights whatever the CPL (descriptor tables, TSS, stacks of inner rings). */
 void mem_sys_read(struct cpu *cpu, const struct insn *in, gva addr, void *data, unsigned size);
-void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data, unsigned size);
+void mem_sys_write(struct cpu *cpu, const struct insn *in, gva addr, const void *data,
+                   unsigned size);
 
 /* Atomic OR of `bits` into one byte, with supervisor rights (accessed and busy bits of descriptors). */
 void mem_sys_or8(struct cpu *cpu, const struct insn *in, gva addr, u8 bits);
@@ -163,4 +166,5 @@ static inline gva insn_addr(struct cpu *cpu, const struct insn *in, unsigned siz
 }
 
 /* As mem_seg_addr with an explicit segment (string operands, stack). `offset` is already cut. */
-gva mem_seg_linear(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset, unsigned size, bool write);
+gva mem_seg_linear(struct cpu *cpu, const struct insn *in, enum seg_reg seg, u64 offset,
+                   unsigned size, bool write);

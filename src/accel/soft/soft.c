@@ -33,21 +33,21 @@
 #include "machine/machine.h"
 
 /* Bytes of decoded blocks kept for a machine. A stock kernel's boot decodes about twice this, most of it once. */
-#define SOFT_CACHE_SIZE MIB(6)
+#define SOFT_CACHE_SIZE           MIB(6)
 
 /* With the translator more is kept: what is dropped must be found hot again. */
 #define SOFT_CACHE_SIZE_TRANSLATE MIB(16)
 
 /* Nothing is being delivered: no exception combines with it. */
-#define SOFT_NO_VECTOR 0xFFFFFFFFu
+#define SOFT_NO_VECTOR            0xFFFFFFFFu
 
 /* What the landing is told. */
 enum landing { LAND_NONE, LAND_FAULT, LAND_EXIT_BLOCK, LAND_TRIPLE_FAULT, LAND_ERROR };
 
-#define DR6_BS BIT64(14)
-#define DR6_BD BIT64(13)
+#define DR6_BS    BIT64(14)
+#define DR6_BD    BIT64(13)
 #define DR6_FIXED 0xFFFF0FF0u
-#define DR7_GD BIT64(13)
+#define DR7_GD    BIT64(13)
 
 /* --- Leaving an instruction early (fault.h) --- */
 
@@ -523,8 +523,9 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     soft->hostops = hostop_cache_new(err);
     if (!soft->hostops)
         return false;
-    soft->cache = block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
-                                  config->translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
+    soft->cache =
+        block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
+                        config->translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
     if (!soft->cache)
         return false;
     ram_on_code_write(&machine->ram, soft_code_written, soft);

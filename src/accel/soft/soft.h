@@ -6,7 +6,7 @@
 #include "base/types.h"
 
 enum soft_stop {
-    SOFT_STOP_AT,    /* RIP reached the stop address */
+    SOFT_STOP_AT, /* RIP reached the stop address */
     SOFT_STOP_FAULT, /* an exception: cpu->fault_vector and fault_code, not delivered; RIP at its instruction */
     SOFT_STOP_LIMIT, /* the number of blocks was used up */
     SOFT_STOP_ERROR, /* triple fault or internal error */

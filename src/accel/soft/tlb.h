@@ -8,11 +8,11 @@
 
 /* What a CPU must forget, by event (SDM vol. 3A, 4.10.4). */
 enum tlb_flush {
-    TLB_FLUSH_ALL,     /* MOV to CR0 (PG, WP), CR4 (PSE, PAE, PGE, PCIDE, SMEP...), EFER, reset, INVPCID type 2 and 3 */
-    TLB_FLUSH_CR3,     /* MOV to CR3 without PCID, or with bit 63 clear: the new PCID's entries */
-    TLB_SWITCH_PCID,   /* MOV to CR3 with bit 63 set: keep the new PCID's entries */
-    TLB_FLUSH_PAGE,    /* INVLPG, INVPCID type 0 of the current PCID: `addr` */
-    TLB_FLUSH_PCID,    /* INVPCID type 0 or 1 of PCID `addr` */
+    TLB_FLUSH_ALL, /* MOV to CR0 (PG, WP), CR4 (PSE, PAE, PGE, PCIDE, SMEP...), EFER, reset, INVPCID type 2 and 3 */
+    TLB_FLUSH_CR3,   /* MOV to CR3 without PCID, or with bit 63 clear: the new PCID's entries */
+    TLB_SWITCH_PCID, /* MOV to CR3 with bit 63 set: keep the new PCID's entries */
+    TLB_FLUSH_PAGE,  /* INVLPG, INVPCID type 0 of the current PCID: `addr` */
+    TLB_FLUSH_PCID,  /* INVPCID type 0 or 1 of PCID `addr` */
 };
 
 /* Call after the register has its new value. */

@@ -55,7 +55,8 @@ static void trans_mini_end(struct cpu *cpu, const struct insn *in)
 }
 
 /*
- * Run the handler of instruction `i` of `b` by itself. False: go on after it; true: back to the run loop, cpu->rip is set.
+ * Run the handler of instruction `i` of `b` by itself. False: go on after it; true: back to the run loop,
+ * cpu->rip is set.
  * The copy keeps faults exact: they find the count of what has not run in the block that they see.
  */
 static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)

@@ -12,7 +12,8 @@
  *   cpu->gpr[R12..15] the guest's R12 to R15, always in memory
  *   cpu->page_rip     linear address of the page that the running block lies on
  *
- * At a block's entry and exits, and at each instruction that can fault, all arithmetic flags are in cpu->aflags. Between
+ * At a block's entry and exits, and at each instruction that can fault, all arithmetic flags are in
+ * cpu->aflags. Between
  * these they are in the host's flags, in memory, or (when overwritten before the next of these places) nowhere.
  *
  * Whatever the fast path of an instruction cannot do is done by the interpreter's handler, called with all registers in
@@ -32,8 +33,10 @@ struct soft;
 struct translator;
 
 /*
- * A direct jump out of a block to another block of the same page. The code jumps through `slot`, which holds `stub` (back
- * to the run loop) or the target's entry. In the code buffer, by its written address; protected by the block cache's lock,
+ * A direct jump out of a block to another block of the same page. The code jumps through `slot`, which holds
+ * `stub` (back
+ * to the run loop) or the target's entry. In the code buffer, by its written address; protected by the block
+ * cache's lock,
  * but for reads of `slot` by running code.
  */
 struct trans_exit {

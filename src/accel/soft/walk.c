@@ -9,20 +9,20 @@
 
 #include "machine/ram.h"
 
-#define PTE_P BIT64(0)
-#define PTE_W BIT64(1)
-#define PTE_U BIT64(2)
-#define PTE_A BIT64(5)
-#define PTE_D BIT64(6)
-#define PTE_PS BIT64(7)
-#define PTE_NX BIT64(63)
-#define PTE_ADDR 0x000FFFFFFFFFF000u
+#define PTE_P           BIT64(0)
+#define PTE_W           BIT64(1)
+#define PTE_U           BIT64(2)
+#define PTE_A           BIT64(5)
+#define PTE_D           BIT64(6)
+#define PTE_PS          BIT64(7)
+#define PTE_NX          BIT64(63)
+#define PTE_ADDR        0x000FFFFFFFFFF000u
 
-#define PF_P BIT(0)
-#define PF_W BIT(1)
-#define PF_U BIT(2)
-#define PF_RSVD BIT(3)
-#define PF_I BIT(4)
+#define PF_P            BIT(0)
+#define PF_W            BIT(1)
+#define PF_U            BIT(2)
+#define PF_RSVD         BIT(3)
+#define PF_I            BIT(4)
 
 #define WALK_LEVELS_MAX 5
 
@@ -225,8 +225,11 @@ bool walk(const struct walk_context *c, gva addr, enum access access, struct wal
     enum walk_step step;
 
     if (!(c->cr0 & CR0_PG)) {
-        *r = (struct walk_result){ .page = addr & ~(u64)0xFFF & c->phys_mask, .read = true,
-                                   .write = true, .exec = true, .dirty = true };
+        *r = (struct walk_result){ .page = addr & ~(u64)0xFFF & c->phys_mask,
+                                   .read = true,
+                                   .write = true,
+                                   .exec = true,
+                                   .dirty = true };
         return true;
     }
     do {

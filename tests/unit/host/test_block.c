@@ -163,8 +163,8 @@ static void each_cache_mode_reads_what_it_wrote(void **state)
     struct fixture *f = *state;
 
     for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
-        truncate(f->path, 0);
-        truncate(f->path, DISK);
+        assert_int_equal(truncate(f->path, 0), 0);
+        assert_int_equal(truncate(f->path, DISK), 0);
         f->config.cache = modes[i];
         check_round_trip(f);
         assert_int_equal(block_is_writeback(f->block),
@@ -209,7 +209,7 @@ static void odd_file_size_reads_as_filled_up(void **state)
     struct fixture *f = *state;
     u8 data[512];
 
-    truncate(f->path, 1000);
+    assert_int_equal(truncate(f->path, 1000), 0);
     open_disk(f);
     assert_int_equal(block_size(f->block), 1024);
     memset(data, 0xFF, sizeof(data));
@@ -298,7 +298,7 @@ static void full_host_is_an_error_of_the_request(void **state)
     struct rlimit old, limit;
 
     signal(SIGXFSZ, SIG_IGN);
-    truncate(f->path, 1000);
+    assert_int_equal(truncate(f->path, 1000), 0);
     getrlimit(RLIMIT_FSIZE, &old);
     limit = (struct rlimit){ 1000, old.rlim_max };
     f->config.aio = BLOCK_AIO_THREADS;

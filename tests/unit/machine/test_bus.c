@@ -51,8 +51,10 @@ static int setup(void **state)
 
     memset(&f, 0, sizeof(f));
     bus_init(&f.bus, "port", ~(u64)0);
-    assert_true(bus_add(&f.bus, &(struct region){ "word", 0x200, 0x10, &word_ops, &f.word, NULL }, &err));
-    assert_true(bus_add(&f.bus, &(struct region){ "byte", 0x100, 8, &byte_ops, &f.byte, NULL }, &err));
+    assert_true(
+        bus_add(&f.bus, &(struct region){ "word", 0x200, 0x10, &word_ops, &f.word, NULL }, &err));
+    assert_true(
+        bus_add(&f.bus, &(struct region){ "byte", 0x100, 8, &byte_ops, &f.byte, NULL }, &err));
     *state = &f;
     return 0;
 }
@@ -126,12 +128,15 @@ static void overlap_is_refused_with_both_names(void **state)
     struct fixture *f = *state;
     struct error err;
 
-    assert_false(bus_add(&f->bus, &(struct region){ "late", 0x107, 4, &byte_ops, NULL, NULL }, &err));
+    assert_false(
+        bus_add(&f->bus, &(struct region){ "late", 0x107, 4, &byte_ops, NULL, NULL }, &err));
     assert_non_null(strstr(err.text, "late"));
     assert_non_null(strstr(err.text, "byte"));
-    assert_false(bus_add(&f->bus, &(struct region){ "wide", 0x1F0, 0x100, &byte_ops, NULL, NULL }, &err));
+    assert_false(
+        bus_add(&f->bus, &(struct region){ "wide", 0x1F0, 0x100, &byte_ops, NULL, NULL }, &err));
     assert_non_null(strstr(err.text, "word"));
-    assert_true(bus_add(&f->bus, &(struct region){ "fits", 0x108, 8, &byte_ops, NULL, NULL }, &err));
+    assert_true(
+        bus_add(&f->bus, &(struct region){ "fits", 0x108, 8, &byte_ops, NULL, NULL }, &err));
 }
 
 int main(void)

@@ -18,13 +18,13 @@
 #include "cli/config.h"
 #include "machine/machine.h"
 
-#define RUN_RAM MIB(1)
+#define RUN_RAM    MIB(1)
 #define RUN_TABLES 0x1000u
-#define RUN_LEAF 0x4000u /* page table of the first 2 MiB */
-#define RUN_CODE 0x20000u
-#define RUN_DATA 0x30000u
-#define RUN_STOP 0x50000u
-#define PTE 3u
+#define RUN_LEAF   0x4000u /* page table of the first 2 MiB */
+#define RUN_CODE   0x20000u
+#define RUN_DATA   0x30000u
+#define RUN_STOP   0x50000u
+#define PTE        3u
 
 struct fixture {
     struct machine machine;
@@ -118,7 +118,9 @@ static void put(struct fixture *f, gpa at, const void *bytes, size_t size)
 /* Code at RUN_CODE that ends by a jump to RUN_STOP. */
 #define CODE(f, ...) \
     do { \
-        static const u8 code_[] = { __VA_ARGS__, 0x68, 0, 0, 5, 0, 0xC3 }; /* push RUN_STOP; ret */ \
+        static const u8 code_[] = { \
+            __VA_ARGS__, 0x68, 0, 0, 5, 0, 0xC3 \
+        }; /* push RUN_STOP; ret */ \
         put(f, RUN_CODE, code_, sizeof(code_)); \
     } while (0)
 
@@ -262,7 +264,7 @@ static void a_store_that_faults_on_its_second_page_moves_no_byte(void **state)
 {
     struct fixture *f = *state;
 
-    CODE(f, 0x48, 0x89, 0x0B); /* mov [rbx], rcx */
+    CODE(f, 0x48, 0x89, 0x0B);                       /* mov [rbx], rcx */
     map(f, RUN_DATA + 0x2000, RUN_DATA + 0x2000, 1); /* read-only */
     f->cpu->gpr[RBX] = RUN_DATA + 0x1FFC;
     f->cpu->gpr[RCX] = ~(u64)0;

@@ -12,19 +12,19 @@
 #include "base/bytes.h"
 #include "machine/ram.h"
 
-#define P 1u
-#define W 2u
-#define U 4u
-#define A 0x20u
-#define D 0x40u
-#define PS 0x80u
-#define NX BIT64(63)
+#define P    1u
+#define W    2u
+#define U    4u
+#define A    0x20u
+#define D    0x40u
+#define PS   0x80u
+#define NX   BIT64(63)
 
 #define ROOT 0x10000u
-#define L3 0x11000u
-#define L2 0x12000u
-#define L1 0x13000u
-#define L5 0x14000u
+#define L3   0x11000u
+#define L2   0x12000u
+#define L1   0x13000u
+#define L5   0x14000u
 
 struct fixture {
     struct ram ram;
@@ -40,9 +40,13 @@ static int setup(void **state)
     memset(&f, 0, sizeof(f));
     assert_true(ram_init(&f.ram, MIB(16), &err));
     ram_add_slot(&f.ram, 0, MIB(16), 0);
-    f.c = (struct walk_context){ .ram = &f.ram, .cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = ROOT,
-                                 .cr4 = CR4_PAE, .efer = EFER_LMA | EFER_NXE,
-                                 .phys_mask = BIT64(40) - 1, .page_1g = true };
+    f.c = (struct walk_context){ .ram = &f.ram,
+                                 .cr0 = CR0_PG | CR0_PE | CR0_WP,
+                                 .cr3 = ROOT,
+                                 .cr4 = CR4_PAE,
+                                 .efer = EFER_LMA | EFER_NXE,
+                                 .phys_mask = BIT64(40) - 1,
+                                 .page_1g = true };
     *state = &f;
     return 0;
 }
