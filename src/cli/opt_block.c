@@ -131,7 +131,7 @@ static unsigned cli_word(const char *const *words, const char *word)
 {
     unsigned i = 0;
 
-    while (word && strcmp(words[i], word))
+    while (word && words[i] && strcmp(words[i], word))
         i++;
     return i;
 }
@@ -140,7 +140,7 @@ static void cli_fill_block(struct cli_block *b)
 {
     static const enum block_aio aios[] = { BLOCK_AIO_DEFAULT, BLOCK_AIO_IO_URING,
                                            BLOCK_AIO_THREADS };
-    u64 throttle[ARRAY_SIZE(b->throttle)];
+    u64 throttle[ARRAY_SIZE(b->throttle)] = { 0 };
     struct block_config *block = &b->block;
 
     block->format =
@@ -151,7 +151,7 @@ static void cli_fill_block(struct cli_block *b)
     block->detect_zeroes = cli_word(cli_zeroes, b->zeroes);
     block->locking_off = b->locking && !strcmp(b->locking, "off");
     for (unsigned i = 0; i < ARRAY_SIZE(throttle); i++)
-        throttle[i] = b->throttle[i];
+        throttle[i] = b->throttle[i]; // NOLINT: the keys' table fills it, by offsets
     memcpy(&block->throttle, throttle, sizeof(throttle));
 }
 

@@ -179,7 +179,7 @@ static int qcow2_l2_new(struct qcow2 *q, u32 l1_index, u64 old, struct qcow2_tab
 
     if (old) {
         r = qcow2_cache_get(q, &q->l2, old, false, table);
-        if (!r)
+        if (!r && *table)
             memcpy(q->work, (*table)->data, q->cluster_size);
     }
     if (!r)
@@ -190,7 +190,7 @@ static int qcow2_l2_new(struct qcow2 *q, u32 l1_index, u64 old, struct qcow2_tab
         r = qcow2_set_meta(q, offset >> q->cluster_bits, true);
     if (r)
         return r;
-    if (old)
+    if (old && *table)
         memcpy((*table)->data, q->work, q->cluster_size);
     qcow2_array_set(&q->l1, l1_index, offset | QCOW2_COPIED);
     return old ? qcow2_free(q, old) : 0;
