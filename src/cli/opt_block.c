@@ -146,7 +146,7 @@ static void cli_fill_block(struct cli_block *b)
     block->format =
         b->format ? BLOCK_FORMAT_RAW + cli_word(cli_formats, b->format) : BLOCK_FORMAT_PROBE;
     block->cache = cli_word(cli_caches, b->cache);
-    block->aio = aios[cli_word(cli_aios, b->aio)];
+    block->aio = aios[cli_word(cli_aios, b->aio)]; // NOLINT: filled by the keys' table, by offsets
     block->discard = cli_word(cli_discards, b->discard) % 2;
     block->detect_zeroes = cli_word(cli_zeroes, b->zeroes);
     block->locking_off = b->locking && !strcmp(b->locking, "off");
