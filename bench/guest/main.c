@@ -7,7 +7,9 @@
  *   BENCH_TSC_KHZ=N      rate of the TSC, from a run outside; without it, it is measured
  *
  * Time is taken from the TSC, which here counts the host's time in all engines: a guest kernel's own clock may be
- * coarse or calibrated badly. Each subtest is `bench GROUP/NAME NS-PER-OPERATION CHECKSUM BYTES`, the best of a few runs.
+ * coarse or calibrated badly. Each subtest prints the best of a few runs:
+ *
+ *   bench GROUP/NAME NS-PER-OPERATION CHECKSUM BYTES
  */
 #include <sched.h>
 #include <stdio.h>
