@@ -7,7 +7,7 @@
 
 #include "host/block.h"
 
-#define FAKE_BLOCK_REQUESTS 64
+#define FAKE_BLOCK_REQUESTS 1024
 
 struct block {
     u64 size;
