@@ -84,6 +84,7 @@ extern const struct key cli_rtc_keys[];
 extern const struct key cli_name_keys[];
 extern const struct key cli_drive_keys[];
 extern const struct key cli_blockdev_keys[];
+extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];

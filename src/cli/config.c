@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "cli/key.h"
 #include "cli/number.h"
 
@@ -147,4 +148,13 @@ u64 device_config_uint(const struct device_config *device, const char *key, u64 
     u64 value;
 
     return text && number_parse(text, UINT64_MAX, &value) == NUMBER_OK ? value : otherwise;
+}
+
+/* As for -m, a number alone counts MiB. */
+u64 device_config_size(const struct device_config *device, const char *key, u64 otherwise)
+{
+    const char *text = device_config_get(device, key);
+    u64 value;
+
+    return text && number_parse_size(text, MIB(1), &value) == NUMBER_OK ? value : otherwise;
 }

@@ -182,3 +182,4 @@ const struct chardev_config *config_chardev(const struct config *config, const c
 const char *device_config_get(const struct device_config *device, const char *key);
 bool device_config_bool(const struct device_config *device, const char *key, bool otherwise);
 u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise);
+u64 device_config_size(const struct device_config *device, const char *key, u64 otherwise);

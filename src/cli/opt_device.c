@@ -50,6 +50,8 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "virtio-balloon-device", cli_balloon_keys, NULL, NULL,
+      "memory that the guest gives back to the host" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
 };

@@ -28,6 +28,7 @@
 #include "hw/uart16550.h"
 #include "machine/gsi.h"
 #include "machine/virtio_slots.h"
+#include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
@@ -455,13 +456,34 @@ static bool microvm_add_blk(struct microvm *vm, const struct device_config *d, s
     return true;
 }
 
+static bool microvm_add_balloon(struct microvm *vm, const struct device_config *d,
+                                struct error *err)
+{
+    struct balloon_config config = {
+        .ram = &vm->machine.ram,
+        .loop = vm->machine.loop,
+        .deflate_on_oom = device_config_bool(d, "deflate-on-oom", false),
+        .free_page_reporting = device_config_bool(d, "free-page-reporting", false),
+        .stats_seconds = (u32)device_config_uint(d, "guest-stats-polling-interval", 0),
+        .target = device_config_size(d, "target", 0),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    v = balloon_new(&config);
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
-    { "isa-debug-exit", microvm_add_debug_exit },
-    { "isa-debugcon", microvm_add_debugcon },
-    { "virtio-blk-device", microvm_add_blk },
+    { "isa-debug-exit", microvm_add_debug_exit },     { "isa-debugcon", microvm_add_debugcon },
+    { "virtio-balloon-device", microvm_add_balloon }, { "virtio-blk-device", microvm_add_blk },
     { "virtio-rng-device", microvm_add_rng },
 };
 
