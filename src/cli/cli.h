@@ -89,6 +89,9 @@ extern const struct key cli_blk_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
+extern const struct key cli_serial_bus_keys[];
+extern const struct key cli_virtconsole_keys[];
+extern const struct key cli_serial_port_keys[];
 
 /* What all virtio devices have. */
 #define CLI_VIRTIO_KEYS \

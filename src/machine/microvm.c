@@ -27,6 +27,7 @@
 #include "hw/mc146818.h"
 #include "hw/uart16550.h"
 #include "machine/gsi.h"
+#include "machine/microvm_console.h"
 #include "machine/virtio_slots.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
@@ -42,6 +43,7 @@ struct microvm {
     struct apic_bus apic_bus;
     struct i8259 *pic;
     struct virtio_slots slots;
+    struct microvm_serial_buses serial_buses;
     unsigned chardev_count;
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* as config->chardevs */
 };
@@ -478,13 +480,32 @@ static bool microvm_add_balloon(struct microvm *vm, const struct device_config *
     return true;
 }
 
+static bool microvm_add_serial_bus(struct microvm *vm, const struct device_config *d,
+                                   struct error *err)
+{
+    return microvm_serial_add_bus(&vm->serial_buses, &vm->machine, &vm->slots, d, err);
+}
+
+static bool microvm_add_serial_port(struct microvm *vm, const struct device_config *d,
+                                    struct error *err)
+{
+    struct chardev *chr = microvm_chardev(vm, device_config_get(d, "chardev"));
+
+    return microvm_serial_add_port(&vm->serial_buses, d, chr, err);
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
-    { "isa-debug-exit", microvm_add_debug_exit },     { "isa-debugcon", microvm_add_debugcon },
-    { "virtio-balloon-device", microvm_add_balloon }, { "virtio-blk-device", microvm_add_blk },
+    { "isa-debug-exit", microvm_add_debug_exit },
+    { "isa-debugcon", microvm_add_debugcon },
+    { "virtconsole", microvm_add_serial_port },
+    { "virtio-balloon-device", microvm_add_balloon },
+    { "virtio-blk-device", microvm_add_blk },
     { "virtio-rng-device", microvm_add_rng },
+    { "virtio-serial-device", microvm_add_serial_bus },
+    { "virtserialport", microvm_add_serial_port },
 };
 
 static bool microvm_add_device(struct microvm *vm, const struct device_config *d, struct error *err)
