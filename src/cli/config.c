@@ -91,6 +91,11 @@ void config_free(struct config *config)
     config_free_properties(config->cpu.properties, config->cpu.property_count);
     config_free_strings(config->serial_chardev, config->serial_count);
     config_free_strings(config->firmware_dirs, config->firmware_dir_count);
+    for (unsigned i = 0; i < config->fw_cfg_count; i++) {
+        free(config->fw_cfg[i].name);
+        free(config->fw_cfg[i].file);
+        free(config->fw_cfg[i].string);
+    }
     for (unsigned i = 0; i < config->chardev_count; i++)
         config_free_chardev(&config->chardevs[i]);
     for (unsigned i = 0; i < config->block_count; i++)
