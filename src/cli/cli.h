@@ -77,6 +77,8 @@ extern const char *const cli_section_names[];
 
 /* Keys, for help. */
 extern const struct key cli_machine_keys[];
+extern const struct key cli_kvm_keys[];
+extern const struct key cli_overcommit_keys[];
 extern const struct key cli_memory_keys[];
 extern const struct key cli_smp_keys[];
 extern const struct key cli_action_keys[];
@@ -122,6 +124,7 @@ bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_overcommit(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_uuid(struct cli *cli, const char *value, struct error *err);

@@ -72,6 +72,7 @@ void config_free(struct config *config)
 {
     char *const strings[] = {
         config->machine.kernel_irqchip,
+        config->kvm.device,
         config->machine.oem_id,
         config->machine.oem_table_id,
         config->cpu.model,

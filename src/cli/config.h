@@ -127,6 +127,17 @@ struct rtc_config {
 
 enum accel_kind { ACCEL_SOFT, ACCEL_KVM };
 
+struct kvm_config {
+    char *device;    /* NULL: /dev/kvm */
+    bool emulated;   /* also where it runs guests by emulation only */
+    u32 shadow_mem;  /* bytes of shadow page tables; 0: the kernel's choice */
+};
+
+struct overcommit_config {
+    bool mem_lock; /* all memory stays in RAM */
+    bool cpu_pm;   /* the guest may stop the host's CPU */
+};
+
 struct config {
     struct machine_config machine;
     struct cpu_config cpu;
@@ -134,6 +145,8 @@ struct config {
     u32 translate; /* accel soft: runs of a block before it is translated to host code; 0: never */
     u64 ram_size;  /* bytes, rounded up to 8 KiB as QEMU does */
 
+    struct kvm_config kvm;
+    struct overcommit_config overcommit;
     unsigned accel_count;
     enum accel_kind accels[CONFIG_ACCELS_MAX]; /* in order of preference; none: the default */
     bool accel_fallback; /* -enable-kvm: go on with soft when KVM cannot run */

@@ -48,7 +48,7 @@ static const char *const cli_bios_values[] = { "qboot", "seabios", "none", NULL 
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
                                               "in_asm", "cpu",          "boot", "stats",
-                                              "mmu",    "help",         NULL };
+                                              "mmu",    "exits",        "help", NULL };
 
 /* What QEMU has and we do not may be asked for by saying `none`. */
 static bool cli_parse_none(struct cli *cli, const char *value, struct error *err);
@@ -78,10 +78,10 @@ const struct option cli_options[] = {
     { "M", "machine", "[type=]microvm[,PROPERTY=VALUE]...", SECTION_MACHINE,
       "the machine and its properties; '-M microvm,help' lists them. Repeated options add up",
       .parse = cli_parse_machine, .keys = cli_machine_keys, .values = cli_machine_values },
-    { "accel", NULL, "NAME[,PROPERTY=VALUE]...", SECTION_MACHINE,
-      "what runs the guest's code: soft (also called tcg) or kvm; '-accel help' lists them. "
-      "Repeated: the first that works",
-      .parse = cli_parse_accel, .values = cli_accel_values },
+    { "accel", NULL, "NAME[:NAME]...[,PROPERTY=VALUE]...", SECTION_MACHINE,
+      "what runs the guest's code: soft (also called tcg) or kvm; '-accel help' tells what this host "
+      "can do. Several, or repeated: the first that works. Without: kvm:soft",
+      .parse = cli_parse_accel, .keys = cli_kvm_keys, .values = cli_accel_values },
     { "enable-kvm", NULL, NULL, SECTION_MACHINE,
       "use KVM; where the host has none, say so and use the software CPU",
       .parse = cli_parse_enable_kvm },
@@ -102,6 +102,9 @@ const struct option cli_options[] = {
       "what the real time clock shows at the start (utc)",
       .parse = cli_parse_rtc, .keys = cli_rtc_keys },
     { "uuid", NULL, "UUID", SECTION_MACHINE, "the machine's UUID", .parse = cli_parse_uuid },
+    { "overcommit", NULL, "[mem-lock=on|off][,cpu-pm=on|off]", SECTION_MACHINE,
+      "what the guest has of the host for itself", .parse = cli_parse_overcommit,
+      .keys = cli_overcommit_keys },
     { "no-acpi", NULL, NULL, SECTION_MACHINE, "as -M acpi=off", .parse = cli_parse_no_acpi },
 
     { "kernel", NULL, "FILE", SECTION_BOOT,
@@ -184,7 +187,6 @@ const struct option cli_options[] = {
     { "k", NULL, "LANGUAGE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "mem-prealloc", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "msg", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
-    { "overcommit", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "vga", NULL, "TYPE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
 
     { "net", NULL, "none", SECTION_ABSENT, "network devices", .parse = cli_parse_none },

@@ -29,6 +29,7 @@
 #include "machine/gsi.h"
 #include "machine/microvm_console.h"
 #include "machine/microvm_firmware.h"
+#include "machine/microvm_irqchip.h"
 #include "machine/virtio_slots.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
@@ -42,6 +43,7 @@ struct microvm {
     struct microvm_firmware firmware;
     struct fw_cfg *fw_cfg;
     bool acpi, ioapic2;
+    enum accel_irqchip irqchip; /* what of the interrupt controllers the accelerator has */
     struct gsi_table gsi;
     struct apic_bus apic_bus;
     struct i8259 *pic;
@@ -68,6 +70,13 @@ static bool microvm_map(struct bus *bus, const char *name, u64 base, u64 size,
 static bool microvm_has(enum on_off_auto value)
 {
     return value != OOA_OFF;
+}
+
+static bool microvm_has_rtc(const struct microvm *vm)
+{
+    enum on_off_auto rtc = vm->config->machine.rtc;
+
+    return rtc == OOA_ON || (rtc == OOA_AUTO && !vm->machine.accel->rtc_off);
 }
 
 static struct chardev *microvm_chardev(struct microvm *vm, const char *id)
@@ -134,7 +143,7 @@ static bool microvm_plan_boot(struct microvm *vm, struct error *err)
     if (!vm->firmware.used && !vm->plan)
         return false;
     vm->acpi = vm->plan ? boot_plan_acpi(vm->plan) : vm->firmware.acpi;
-    vm->ioapic2 = vm->acpi && microvm_has(c->machine.ioapic2);
+    vm->ioapic2 = vm->acpi && microvm_has(c->machine.ioapic2) && vm->irqchip != ACCEL_IRQCHIP_ALL;
     vm->machine.boot = vm->plan ? boot_load : microvm_firmware_load;
     vm->machine.boot_arg = vm->plan ? (void *)vm->plan : &vm->firmware;
     return true;
@@ -146,7 +155,7 @@ static bool microvm_describe(struct microvm *vm, bool serial, struct error *err)
         .cpu_count = vm->machine.vcpu_count,
         .fw_cfg = true,
         .serial = serial,
-        .rtc = microvm_has(vm->config->machine.rtc),
+        .rtc = microvm_has_rtc(vm),
         .ioapic2 = vm->ioapic2,
         .oem_id = vm->config->machine.oem_id,
         .oem_table_id = vm->config->machine.oem_table_id,
@@ -168,9 +177,13 @@ static bool microvm_add_pic(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     struct device *dev;
 
-    if (!microvm_has(vm->config->machine.pic))
+    if (!microvm_has(vm->config->machine.pic) || vm->irqchip == ACCEL_IRQCHIP_ALL)
         return true;
-    vm->pic = i8259_new((struct irq){ apic_bus_set_lint, &vm->apic_bus, 0 });
+    vm->pic = i8259_new(vm->irqchip == ACCEL_IRQCHIP_LAPICS
+                            ? irqchip_intr(&m->vcpus[0])
+                            : (struct irq){ apic_bus_set_lint, &vm->apic_bus, 0 });
+    if (vm->irqchip == ACCEL_IRQCHIP_LAPICS)
+        irqchip_set_pic(&m->vcpus[0], vm->pic);
     dev = i8259_device(vm->pic);
     machine_add_device(m, dev);
     for (unsigned i = 0; i < 16; i++)
@@ -187,15 +200,17 @@ static bool microvm_add_lapics(struct microvm *vm, struct error *err)
 {
     struct machine *m = &vm->machine;
 
-    for (unsigned i = 0; i < m->vcpu_count; i++) {
+    if (vm->irqchip != ACCEL_IRQCHIP_NONE)
+        irqchip_connect_bus(m, &vm->apic_bus);
+    for (unsigned i = 0; i < m->vcpu_count && vm->irqchip == ACCEL_IRQCHIP_NONE; i++) {
         struct lapic_config config = {
             .vcpu = &m->vcpus[i],
             .bus = &vm->apic_bus,
             .clock = &m->clock,
             .loop = m->loop,
             .tsc_offset = m->vcpus[i].tsc_offset,
-            .x2apic = true,
-            .tsc_deadline = true,
+            .x2apic = !m->accel->irqchip,
+            .tsc_deadline = !m->accel->irqchip,
         };
 
         if (vm->pic)
@@ -215,9 +230,17 @@ static bool microvm_add_ioapic(struct microvm *vm, unsigned index, struct error 
         .loop = m->loop,
         .id = (u8)index,
         .irq0_to_pin2 = index == 0,
+        .gsi_base = index * IOAPIC_PINS,
     };
-    struct ioapic *ioapic = ioapic_new(&config);
+    struct ioapic *ioapic;
 
+    if (vm->irqchip == ACCEL_IRQCHIP_ALL) {
+        irqchip_connect_lines(m, &vm->gsi);
+        return true;
+    }
+    if (vm->irqchip == ACCEL_IRQCHIP_LAPICS)
+        config.routes = irqchip_routes(m);
+    ioapic = ioapic_new(&config);
     machine_add_device(m, ioapic_device(ioapic));
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         gsi_connect(&vm->gsi, index * IOAPIC_PINS + pin,
@@ -233,7 +256,7 @@ static bool microvm_add_pit(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     struct i8254 *pit;
 
-    if (!microvm_has(vm->config->machine.pit))
+    if (!microvm_has(vm->config->machine.pit) || vm->irqchip == ACCEL_IRQCHIP_ALL)
         return true;
     pit = i8254_new(gsi_irq(&vm->gsi, MAP_GSI_PIT), &m->clock, m->loop);
     machine_add_device(m, i8254_device(pit));
@@ -264,7 +287,7 @@ static bool microvm_add_rtc(struct microvm *vm, struct error *err)
                                       microvm_rtc_offset(vm) };
     struct mc146818 *rtc;
 
-    if (!microvm_has(vm->config->machine.rtc))
+    if (!microvm_has_rtc(vm))
         return true;
     rtc = mc146818_new(&config);
     mc146818_set_memory(rtc, below, vm->config->ram_size - below);
@@ -396,7 +419,7 @@ static bool microvm_add_slots(struct microvm *vm, struct error *err)
               : vm->acpi  ? MAP_GSI_VIRTIO_ACPI
                           : MAP_GSI_VIRTIO_ISA;
 
-    return virtio_slots_init(&vm->slots, &vm->machine.mmio, &vm->gsi,
+    return virtio_slots_init(&vm->slots, &vm->machine, &vm->gsi,
                              vm->ioapic2 ? MAP_VIRTIO_SLOTS_IOAPIC2 : MAP_VIRTIO_SLOTS, gsi,
                              !vm->config->virtio_modern, err);
 }
@@ -538,15 +561,13 @@ static bool microvm_select_accel(struct microvm *vm, struct error *err)
 {
     const struct config *c = vm->config;
 
-    vm->machine.accel = &accel_soft;
-    for (unsigned i = 0; i < c->accel_count; i++) {
-        if (c->accels[i] == ACCEL_SOFT)
-            return true;
-        if (i + 1 == c->accel_count && !c->accel_fallback)
-            return error_set(
-                err, "-accel kvm: this build has no KVM support; -accel soft runs everywhere");
-        log_warn("KVM is not supported by this build; running on the software CPU");
-    }
+    vm->machine.accel = accel_choose(c, err);
+    if (!vm->machine.accel)
+        return false;
+    vm->irqchip = accel_irqchip_kind(vm->machine.accel, c);
+    if (vm->irqchip == ACCEL_IRQCHIP_ALL && c->machine.ioapic2 == OOA_ON)
+        return error_set(
+            err, "-M ioapic2=on: KVM has one IOAPIC; use kernel-irqchip=split, or no ioapic2");
     return true;
 }
 
@@ -568,7 +589,8 @@ static bool microvm_build(struct microvm *vm, struct error *err)
            microvm_add_pit(vm, err) && microvm_add_rtc(vm, err) &&
            microvm_add_serial(vm, &serial, err) && microvm_add_ged(vm, err) &&
            microvm_add_fw_cfg(vm, err) && microvm_add_slots(vm, err) &&
-           microvm_add_devices(vm, err) && microvm_describe(vm, serial, err);
+           microvm_add_devices(vm, err) && virtio_slots_start(&vm->slots, err) &&
+           microvm_describe(vm, serial, err);
 }
 
 struct microvm *microvm_new(const struct config *config, struct error *err)
@@ -586,6 +608,7 @@ void microvm_free(struct microvm *vm)
 {
     if (!vm)
         return;
+    virtio_slots_fini(&vm->slots);
     machine_fini_guest(&vm->machine);
     for (unsigned i = vm->chardev_count; i-- > 0;)
         chardev_free(vm->chardevs[i]);
