@@ -24,10 +24,10 @@
 #include "host/loop.h"
 #include "machine/machine.h"
 
-#define KVM_PINS        24u /* of the I/O APIC inside */
-#define KVM_PIC_PINS    8u
-#define KVM_TIMER_PIN   2u /* where GSI 0 arrives, as on PCs */
-#define KVM_ROUTES_MAX  (MAP_GSI_COUNT + 16)
+#define KVM_PINS       24u /* of the I/O APIC inside */
+#define KVM_PIC_PINS   8u
+#define KVM_TIMER_PIN  2u /* where GSI 0 arrives, as on PCs */
+#define KVM_ROUTES_MAX (MAP_GSI_COUNT + 16)
 
 static enum accel_irqchip kvm_irq_kind(const struct config *config)
 {
@@ -249,8 +249,8 @@ static bool kvm_irq_create_all(struct kvm *kvm, const struct config *config, str
 bool kvm_irq_init(struct kvm *kvm, const struct config *config, struct error *err)
 {
     kvm->irqchip = kvm_irq_kind(config);
-    kvm->routes = xcalloc(1, sizeof(*kvm->routes) +
-                                 KVM_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry));
+    kvm->routes =
+        xcalloc(1, sizeof(*kvm->routes) + KVM_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry));
     if (kvm->irqchip == ACCEL_IRQCHIP_NONE)
         return true;
     if (kvm->irqchip == ACCEL_IRQCHIP_LAPICS)
