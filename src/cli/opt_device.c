@@ -51,6 +51,7 @@ static const struct cli_model cli_models[] = {
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
+    { "virtio-net-device", cli_net_keys, NULL, NULL, "a network card" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
 };
 
@@ -217,11 +218,14 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
     const char *chardev = device_config_get(device, "chardev");
 
     const char *drive = device_config_get(device, "drive");
+    const char *net = device_config_get(device, "netdev");
 
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
     if (drive && !cli_claim_drive(cli, drive, err))
         return error_prefix(err, "Property '%s.drive': ", device->model);
+    if (net && !cli_claim_net(cli, net, err))
+        return error_prefix(err, "Property '%s.netdev' ", device->model);
     return !chardev || cli_claim_chardev(cli, chardev, err) ||
            error_prefix(err, "Property '%s.chardev': ", device->model);
 }
