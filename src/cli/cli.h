@@ -89,6 +89,7 @@ extern const struct key cli_blockdev_keys[];
 extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
 extern const struct key cli_fw_cfg_keys[];
+extern const struct key cli_net_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
@@ -122,6 +123,8 @@ bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_netdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_nic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_overcommit(struct cli *cli, const char *value, struct error *err);
@@ -167,6 +170,9 @@ bool cli_claim_chardev(struct cli *cli, const char *id, struct error *err);
 
 /* There is such a drive, and one device uses it. */
 bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
+
+/* The same for a network backend. */
+bool cli_claim_net(struct cli *cli, const char *id, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

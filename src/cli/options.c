@@ -39,12 +39,17 @@ static const char *const cli_device_values[] = { "isa-debug-exit",
                                                  "virtconsole",
                                                  "virtio-balloon-device",
                                                  "virtio-blk-device",
+                                                 "virtio-net-device",
                                                  "virtio-rng-device",
                                                  "virtio-serial-device",
                                                  "virtserialport",
                                                  "help",
                                                  NULL };
 static const char *const cli_bios_values[] = { "qboot", "seabios", "none", NULL };
+static const char *const cli_netdev_values[] = { "tap",    "user", "stream", "dgram",
+                                                 "socket", "help", NULL };
+static const char *const cli_nic_values[] = { "tap",    "user", "stream", "dgram",
+                                              "socket", "none", "help",   NULL };
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
                                               "in_asm", "cpu",          "boot", "stats",
@@ -156,6 +161,12 @@ const struct option cli_options[] = {
       .parse = cli_parse_device, .values = cli_device_values },
     { "object", NULL, "TYPE,id=ID[,PROPERTY=VALUE]...", SECTION_DEVICE,
       "add an object that devices refer to; '-object help' lists the types", .parse = cli_parse_object },
+    { "netdev", NULL, "TYPE,id=ID[,KEY=VALUE]...", SECTION_DEVICE,
+      "a network, which -device virtio-net-device,netdev=ID refers to; '-netdev help' lists the types, "
+      "'-netdev TYPE,help' the keys of one",
+      .parse = cli_parse_netdev, .values = cli_netdev_values },
+    { "nic", NULL, "none|TYPE[,mac=MAC][,KEY=VALUE]...", SECTION_DEVICE,
+      "-netdev and its virtio-net-device in one", .parse = cli_parse_nic, .values = cli_nic_values },
     { "nodefaults", NULL, NULL, SECTION_DEVICE, "no serial port unless -serial asks for one",
       FLAG(nodefaults) },
 
@@ -189,8 +200,7 @@ const struct option cli_options[] = {
     { "msg", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "vga", NULL, "TYPE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
 
-    { "net", NULL, "none", SECTION_ABSENT, "network devices", .parse = cli_parse_none },
-    { "nic", NULL, "none", SECTION_ABSENT, "network devices", .parse = cli_parse_none },
+    { "net", NULL, "none", SECTION_ABSENT, "network hubs (-nic and -netdev make networks)", .parse = cli_parse_none },
     { "parallel", NULL, "none", SECTION_ABSENT, "parallel ports", .parse = cli_parse_none },
     { "qmp", NULL, "none", SECTION_ABSENT, "QMP monitor", .parse = cli_parse_none },
     { "audiodev", NULL, "...", SECTION_ABSENT, "sound", .parse = NULL },
@@ -206,7 +216,6 @@ const struct option cli_options[] = {
     { "loadvm", NULL, "...", SECTION_ABSENT, "snapshots", .parse = NULL },
     { "mem-path", NULL, "...", SECTION_ABSENT, "memory from files", .parse = NULL },
     { "mon", NULL, "...", SECTION_ABSENT, "monitor", .parse = NULL },
-    { "netdev", NULL, "...", SECTION_ABSENT, "network devices", .parse = NULL },
     { "numa", NULL, "...", SECTION_ABSENT, "NUMA", .parse = NULL },
     { "option-rom", NULL, "...", SECTION_ABSENT, "option ROMs of the user's", .parse = NULL },
     { "readconfig", NULL, "...", SECTION_ABSENT, "configuration files", .parse = NULL },

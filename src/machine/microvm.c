@@ -15,6 +15,7 @@
 #include "boot/boot.h"
 #include "cli/config.h"
 #include "host/char.h"
+#include "host/net.h"
 #include "hw/apic_bus.h"
 #include "hw/debug_exit.h"
 #include "hw/debugcon.h"
@@ -33,6 +34,7 @@
 #include "machine/virtio_slots.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
 
@@ -49,6 +51,7 @@ struct microvm {
     struct i8259 *pic;
     struct virtio_slots slots;
     struct microvm_serial_buses serial_buses;
+    u8 nic_count; /* addresses given to network cards */
     unsigned chardev_count;
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* as config->chardevs */
 };
@@ -509,6 +512,86 @@ static bool microvm_add_balloon(struct microvm *vm, const struct device_config *
     return true;
 }
 
+/* A card's own address, or the first from 52:54:00:12:34:56 on that no other card has. */
+static void microvm_nic_mac(struct microvm *vm, const struct device_config *d, u8 mac[6])
+{
+    static const u8 first[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
+    const char *text = device_config_get(d, "mac");
+    bool taken = true;
+
+    if (text && cli_parse_mac(text, mac))
+        return;
+    memcpy(mac, first, sizeof(first));
+    mac[5] = (u8)(mac[5] + vm->nic_count);
+    while (taken) {
+        taken = false;
+        for (unsigned i = 0; i < vm->config->device_count; i++) {
+            const char *other = device_config_get(&vm->config->devices[i], "mac");
+            u8 used[6];
+
+            taken |= other && cli_parse_mac(other, used) && !memcmp(used, mac, sizeof(used));
+        }
+        if (taken)
+            mac[5]++;
+    }
+    vm->nic_count = (u8)(mac[5] - first[5] + 1);
+}
+
+static u8 microvm_nic_duplex(const struct device_config *d)
+{
+    const char *duplex = device_config_get(d, "duplex");
+
+    if (!duplex || !strcmp(duplex, "unknown"))
+        return 0xFF;
+    return !strcmp(duplex, "full");
+}
+
+static bool microvm_open_net(struct microvm *vm, const struct device_config *d, struct net **net,
+                             struct error *err)
+{
+    const char *id = device_config_get(d, "netdev");
+
+    *net = NULL;
+    if (!id) {
+        log_warn("-device %s: no netdev: the cable is out", d->text);
+        return true;
+    }
+    *net = net_open(config_net(vm->config, id), vm->machine.loop, err);
+    return *net || error_prefix(err, "%s: ", config_net(vm->config, id)->text);
+}
+
+static bool microvm_add_net(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    struct nic_config config = {
+        .ram = &vm->machine.ram,
+        .loop = vm->machine.loop,
+        .mq = device_config_bool(d, "mq", false),
+        .mtu = (u32)device_config_uint(d, "host_mtu", 0),
+        .speed = (u32)device_config_uint(d, "speed", 0),
+        .duplex = microvm_nic_duplex(d),
+        .rx_size = (u32)device_config_uint(d, "rx_queue_size", 0),
+        .tx_size = (u32)device_config_uint(d, "tx_queue_size", 0),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+    struct net *net;
+
+    if (slot < 0)
+        return false;
+    for (unsigned i = 0; i < NIC_FEATURES; i++)
+        if (!device_config_bool(d, nic_feature_name((enum nic_feature)i), true))
+            config.features_off |= BIT(i);
+    microvm_nic_mac(vm, d, config.mac);
+    if (!microvm_open_net(vm, d, &net, err))
+        return false;
+    v = nic_new(&config, net, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
 static bool microvm_add_serial_bus(struct microvm *vm, const struct device_config *d,
                                    struct error *err)
 {
@@ -532,6 +615,7 @@ static const struct {
     { "virtconsole", microvm_add_serial_port },
     { "virtio-balloon-device", microvm_add_balloon },
     { "virtio-blk-device", microvm_add_blk },
+    { "virtio-net-device", microvm_add_net },
     { "virtio-rng-device", microvm_add_rng },
     { "virtio-serial-device", microvm_add_serial_bus },
     { "virtserialport", microvm_add_serial_port },
