@@ -55,6 +55,7 @@ static const struct cli_model cli_models[] = {
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
     { "virtio-serial-device", cli_serial_bus_keys, NULL, NULL, "a bus for consoles and ports" },
+    { "virtio-vsock-device", cli_vsock_keys, NULL, "path", "stream sockets to unix sockets" },
     { "virtserialport", cli_serial_port_keys, NULL, NULL,
       "a byte channel on a virtio-serial-device" },
 };
