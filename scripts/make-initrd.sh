@@ -25,6 +25,9 @@ initrd_fill() {
   for program in "$guest"/*.S; do
     cc -nostdlib -static -o "$root/bin/$(basename "$program" .S)" "$program"
   done
+  for program in "$guest"/*.c; do
+    cc -Os -static -s -o "$root/bin/$(basename "$program" .c)" "$program"
+  done
 }
 
 initrd_pack() {
