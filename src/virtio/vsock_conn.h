@@ -89,7 +89,7 @@ struct vsock_conns {
     const char *path;
     int listener;
     struct loop_watch *watch;
-    bool watch_paused; /* all connections, or descriptors, are in use */
+    bool watch_paused; /* no more of them can be had now */
     struct timer timer;
     u32 next_port;
     u8 *buffers;
@@ -99,7 +99,7 @@ struct vsock_conns {
     struct vsock_conn conn[VSOCK_CONNS];
 };
 
-/* Listen at `path`; `conns` is zero. False and `err` when that cannot be had; vsock_conns_fini takes half-built ones. */
+/* Listen at `path`; `conns` is zero. False and `err` when it cannot be had; vsock_conns_fini takes half-built ones. */
 bool vsock_conns_init(struct vsock_conns *conns, const char *path, struct loop *loop,
                       pthread_mutex_t *lock, vsock_work_fn *work, void *arg, struct error *err)
     __attribute__((warn_unused_result));

@@ -18,6 +18,7 @@
 #include "fuzz/smoke.h"
 #include "unit/fakes/block.h"
 #include "unit/virtio/driver.h"
+#include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
 
@@ -118,12 +119,33 @@ static const struct fuzz_message fuzz_rng_messages[] = {
     MESSAGE("", 0, 4096),
 };
 
+/* ---- Balloon ---- */
+
+static struct virtio *fuzz_make_balloon(struct fuzz *f, unsigned variant)
+{
+    struct balloon_config config = { .ram = &f->d.ram,
+                                     .loop = f->d.loop,
+                                     .deflate_on_oom = true,
+                                     .free_page_reporting = variant & 1,
+                                     .stats_seconds = variant & 2 ? 1 : 0 };
+
+    return balloon_new(&config);
+}
+
+static const struct fuzz_message fuzz_balloon_messages[] = {
+    MESSAGE("\0\3\0\0\1\3\0\0\5\3\0\0\4\3\0", 16, 0),
+    MESSAGE("\4\0\1\2\3\0\0\0\0\0\5\0\0\0\1", 20, 0),
+    MESSAGE("", 0, 8192),
+    MESSAGE("", 1200, 0),
+};
+
 /* ---- The devices ---- */
 
 #define MESSAGES(table) (table), ARRAY_SIZE(table)
 
 static const struct fuzz_device fuzz_devices[] = {
     { "blk", fuzz_make_blk, fuzz_settle_blk, MESSAGES(fuzz_blk_messages) },
+    { "balloon", fuzz_make_balloon, NULL, MESSAGES(fuzz_balloon_messages) },
     { "rng", fuzz_make_rng, NULL, MESSAGES(fuzz_rng_messages) },
 };
 

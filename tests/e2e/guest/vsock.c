@@ -47,7 +47,9 @@ static int echo(int fd)
 
 static int serve(unsigned port, int count)
 {
-    struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = port };
+    struct sockaddr_vm address = { .svm_family = AF_VSOCK,
+                                   .svm_cid = VMADDR_CID_ANY,
+                                   .svm_port = port };
     int listener = socket(AF_VSOCK, SOCK_STREAM, 0);
     int status = 0, bad = 0;
 
@@ -74,7 +76,9 @@ static int serve(unsigned port, int count)
 /* Both ways at once: neither side has to have room for all of it. */
 static int talk(unsigned port)
 {
-    struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = port };
+    struct sockaddr_vm address = { .svm_family = AF_VSOCK,
+                                   .svm_cid = VMADDR_CID_HOST,
+                                   .svm_port = port };
     int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
     ssize_t n;
     pid_t child;
