@@ -5,6 +5,7 @@ import dataclasses
 
 import channels
 import checks
+import seed
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
 
@@ -62,6 +63,15 @@ def small():
         Case("small/mem3584m", checks.selfcheck, kernel="vmlinux", mem=3584, append=reboot),
     ]
     return rows
+
+
+def seeds():
+    return [
+        Case("seed/all-devices", seed.all_devices),
+        Case("seed/all-devices-no-reboot", seed.all_devices_end),
+        Case("seed/fewest-devices", seed.fewest_devices),
+        Case("seed/fewest-devices-no-reboot", seed.fewest_devices_end),
+    ]
 
 
 def legacy_off():
@@ -165,4 +175,5 @@ def messages():
     ]
 
 
-CASES = boots() + small() + legacy_off() + console() + byte_channels() + ends() + bad_options() + messages()
+CASES = (boots() + small() + seeds() + legacy_off() + console() + byte_channels() + ends() + bad_options()
+         + messages())
