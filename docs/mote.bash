@@ -38,7 +38,7 @@ _mote()
     -drive) files= ;;
     -blockdev) files= ;;
     -device)
-        words="isa-debug-exit isa-debugcon virtconsole virtio-balloon-device virtio-blk-device virtio-net-device virtio-rng-device virtio-serial-device virtserialport help" ;;
+        words="isa-debug-exit isa-debugcon virtconsole virtio-balloon-device virtio-blk-device virtio-net-device virtio-rng-device virtio-serial-device virtio-vsock-device virtserialport help" ;;
     -object) files= ;;
     -netdev)
         words="tap user stream dgram socket help" ;;

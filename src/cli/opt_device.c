@@ -58,6 +58,7 @@ static const struct cli_model cli_models[] = {
     { "virtio-net-device", cli_net_keys, NULL, NULL, "a network card" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
     { "virtio-serial-device", cli_serial_bus_keys, NULL, NULL, "a bus for consoles and ports" },
+    { "virtio-vsock-device", cli_vsock_keys, NULL, "path", "stream sockets to unix sockets" },
     { "virtserialport", cli_serial_port_keys, NULL, NULL,
       "a byte channel on a virtio-serial-device" },
 };

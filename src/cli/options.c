@@ -42,6 +42,7 @@ static const char *const cli_device_values[] = { "isa-debug-exit",
                                                  "virtio-net-device",
                                                  "virtio-rng-device",
                                                  "virtio-serial-device",
+                                                 "virtio-vsock-device",
                                                  "virtserialport",
                                                  "help",
                                                  NULL };

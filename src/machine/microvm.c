@@ -606,6 +606,11 @@ static bool microvm_add_serial_port(struct microvm *vm, const struct device_conf
     return microvm_serial_add_port(&vm->serial_buses, d, chr, err);
 }
 
+static bool microvm_add_vsock(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    return microvm_add_vsock_device(&vm->machine, &vm->slots, d, err);
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
@@ -618,6 +623,7 @@ static const struct {
     { "virtio-net-device", microvm_add_net },
     { "virtio-rng-device", microvm_add_rng },
     { "virtio-serial-device", microvm_add_serial_bus },
+    { "virtio-vsock-device", microvm_add_vsock },
     { "virtserialport", microvm_add_serial_port },
 };
 

@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import channels
 import checks
 import seed
 import storage
@@ -158,6 +159,21 @@ def bad_options():
     ]
 
 
+def byte_channels():
+    """hvc0, virtio serial ports and vsock, each on a legacy transport and on a modern one."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("channel/hvc-session", channels.hvc_session),
+        Case("channel/hvc-session-modern", channels.hvc_session, smp=2, args=modern),
+        Case("channel/port-echo", channels.port_echo),
+        Case("channel/port-echo-modern", channels.port_echo, args=modern),
+        Case("channel/vsock-host-clients", channels.vsock_host_clients),
+        Case("channel/vsock-host-clients-modern", channels.vsock_host_clients, smp=2, args=modern),
+        Case("channel/vsock-guest-clients", channels.vsock_guest_clients),
+        Case("channel/vsock-guest-clients-modern", channels.vsock_guest_clients, args=modern),
+    ]
+
+
 def messages():
     """What the guest kernel complains about, against what it says on QEMU."""
     return [
@@ -169,4 +185,15 @@ def messages():
     ]
 
 
-CASES = boots() + small() + seeds() + disks() + legacy_off() + console() + ends() + bad_options() + messages()
+CASES = sum([
+    boots(),
+    small(),
+    seeds(),
+    disks(),
+    legacy_off(),
+    console(),
+    byte_channels(),
+    ends(),
+    bad_options(),
+    messages(),
+], [])
