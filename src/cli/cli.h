@@ -86,6 +86,9 @@ extern const struct key cli_drive_keys[];
 extern const struct key cli_blockdev_keys[];
 extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
+extern const struct key cli_fsdev_keys[];
+extern const struct key cli_virtfs_keys[];
+extern const struct key cli_9p_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
@@ -114,6 +117,8 @@ bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_fsdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_virtfs(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
@@ -158,6 +163,9 @@ bool cli_claim_chardev(struct cli *cli, const char *id, struct error *err);
 
 /* There is such a drive, and one device uses it. */
 bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
+
+/* A device with a folder: it is there, and has a mount tag. */
+bool cli_check_9p(const struct cli *cli, const struct device_config *device, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

@@ -68,6 +68,13 @@ static void config_free_strings(char **strings, unsigned count)
         free(strings[i]);
 }
 
+void config_free_fsdev(struct fs_config *fsdev)
+{
+    free(fsdev->id);
+    free(fsdev->text);
+    free(fsdev->path);
+}
+
 void config_free(struct config *config)
 {
     char *const strings[] = {
@@ -95,6 +102,8 @@ void config_free(struct config *config)
         config_free_chardev(&config->chardevs[i]);
     for (unsigned i = 0; i < config->block_count; i++)
         config_free_block(&config->blocks[i]);
+    for (unsigned i = 0; i < config->fsdev_count; i++)
+        config_free_fsdev(&config->fsdevs[i]);
     for (unsigned i = 0; i < config->device_count; i++)
         config_free_device(&config->devices[i]);
     for (unsigned i = 0; i < config->object_count; i++)
@@ -107,6 +116,14 @@ const struct block_config *config_block(const struct config *config, const char 
     for (unsigned i = 0; i < config->block_count; i++)
         if (config->blocks[i].id && !strcmp(config->blocks[i].id, id))
             return &config->blocks[i];
+    return NULL;
+}
+
+const struct fs_config *config_fsdev(const struct config *config, const char *id)
+{
+    for (unsigned i = 0; i < config->fsdev_count; i++)
+        if (!strcmp(config->fsdevs[i].id, id))
+            return &config->fsdevs[i];
     return NULL;
 }
 

@@ -35,7 +35,7 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
 static const char *const cli_device_values[] = {
-    "isa-debug-exit", "isa-debugcon", "virtio-balloon-device", "virtio-blk-device", "virtio-rng-device", "help", NULL
+    "isa-debug-exit", "isa-debugcon", "virtio-9p-device", "virtio-balloon-device", "virtio-blk-device", "virtio-rng-device", "help", NULL
 };
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
@@ -128,6 +128,12 @@ const struct option cli_options[] = {
     { "blockdev", NULL, "driver=DRIVER,node-name=ID[,KEY=VALUE]...", SECTION_DEVICE,
       "the same in parts: driver file or host_device names a file, raw or qcow2 its format",
       .parse = cli_parse_blockdev, .keys = cli_blockdev_keys },
+    { "fsdev", NULL, "local,id=ID,path=FOLDER,security_model=MODEL[,KEY=VALUE]...", SECTION_DEVICE,
+      "a folder of the host, which -device virtio-9p-device,fsdev=ID,mount_tag=TAG refers to",
+      .parse = cli_parse_fsdev, .keys = cli_fsdev_keys },
+    { "virtfs", NULL, "local,path=FOLDER,mount_tag=TAG,security_model=MODEL[,KEY=VALUE]...", SECTION_DEVICE,
+      "the same with its device in one",
+      .parse = cli_parse_virtfs, .keys = cli_virtfs_keys },
     { "snapshot", NULL, NULL, SECTION_DEVICE,
       "what the guest writes to its -drive images is gone at the end", .parse = cli_parse_snapshot },
     { "device", NULL, "MODEL[,id=ID][,PROPERTY=VALUE]...", SECTION_DEVICE,
@@ -178,7 +184,6 @@ const struct option cli_options[] = {
     { "chroot", NULL, "...", SECTION_ABSENT, "way to change its root folder", .parse = NULL },
     { "dtb", NULL, "...", SECTION_ABSENT, "device trees", .parse = NULL },
     { "fda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
-    { "fsdev", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
     { "fw_cfg", NULL, "...", SECTION_ABSENT, "fw_cfg files of the user's", .parse = NULL },
     { "gdb", NULL, "...", SECTION_ABSENT, "debugger", .parse = NULL },
     { "hda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
@@ -198,7 +203,6 @@ const struct option cli_options[] = {
     { "spice", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { "trace", NULL, "...", SECTION_ABSENT, "trace points", .parse = NULL },
     { "usb", NULL, NULL, SECTION_ABSENT, "USB", .parse = NULL },
-    { "virtfs", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
     { "vnc", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { .name = NULL },
 };
