@@ -197,21 +197,20 @@ static int p9_read(struct p9_work *k)
 {
     struct p9_call *call = k->call;
     u64 offset = p9_get64(&k->r), room = MIN(call->in_size, atomic_load(&k->server->msize));
-    u32 count = (u32)MIN(p9_get32(&k->r), room - P9_READ_HEADER);
-    int parts = p9_slice(call, call->in, call->in_count, P9_READ_HEADER, count);
-    int fd = atomic_load(&k->fid->io_fd);
+    u32 count = p9_get32(&k->r);
+    int parts, fd = atomic_load(&k->fid->io_fd);
     ssize_t n;
 
     if (k->r.bad || offset > INT64_MAX)
         return -EINVAL;
-    if (!k->fid->xattr && fd < 0)
+    if (k->fid->xattr ? k->fid->xattr->to_host : fd < 0)
         return -EBADF;
-    if (k->fid->xattr)
-        n = k->fid->xattr->to_host ? -1 : p9_read_xattr(k, offset, count, parts);
-    else
-        n = preadv(fd, call->parts, parts, (off_t)offset);
+    count = (u32)MIN(count, room - P9_READ_HEADER);
+    parts = p9_slice(call, call->in, call->in_count, P9_READ_HEADER, count);
+    n = k->fid->xattr ? p9_read_xattr(k, offset, count, parts)
+                      : preadv(fd, call->parts, parts, (off_t)offset);
     if (n < 0)
-        return k->fid->xattr ? -EBADF : -errno;
+        return -errno;
     call->data_size = (u32)n;
     p9_put32(&k->w, (u32)n);
     return 0;
