@@ -77,6 +77,8 @@ extern const char *const cli_section_names[];
 
 /* Keys, for help. */
 extern const struct key cli_machine_keys[];
+extern const struct key cli_kvm_keys[];
+extern const struct key cli_overcommit_keys[];
 extern const struct key cli_memory_keys[];
 extern const struct key cli_smp_keys[];
 extern const struct key cli_action_keys[];
@@ -84,11 +86,16 @@ extern const struct key cli_rtc_keys[];
 extern const struct key cli_name_keys[];
 extern const struct key cli_drive_keys[];
 extern const struct key cli_blockdev_keys[];
+extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
 extern const struct key cli_fw_cfg_keys[];
+extern const struct key cli_net_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
+extern const struct key cli_serial_bus_keys[];
+extern const struct key cli_virtconsole_keys[];
+extern const struct key cli_serial_port_keys[];
 
 /* What all virtio devices have. */
 #define CLI_VIRTIO_KEYS \
@@ -117,8 +124,11 @@ bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_netdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_nic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_overcommit(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_uuid(struct cli *cli, const char *value, struct error *err);
@@ -162,6 +172,9 @@ bool cli_claim_chardev(struct cli *cli, const char *id, struct error *err);
 
 /* There is such a drive, and one device uses it. */
 bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
+
+/* The same for a network backend. */
+bool cli_claim_net(struct cli *cli, const char *id, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

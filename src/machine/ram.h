@@ -71,6 +71,12 @@ int ram_write(struct ram *ram, gpa addr, const void *data, u64 size)
 /* Fill with `byte`; as ram_write. */
 int ram_set(struct ram *ram, gpa addr, u8 byte, u64 size) __attribute__((warn_unused_result));
 
+/*
+ * Give the whole pages of a run (by what ram_ptr_w returned) back to the host: they read as zeros when they are
+ * touched again. Advice: a host that cannot keeps them.
+ */
+void ram_discard(struct ram *ram, void *ptr, u64 size);
+
 /* Is there decoded code on the page of this mapping offset? */
 static inline bool ram_has_code(const struct ram *ram, u64 offset)
 {
