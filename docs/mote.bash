@@ -24,6 +24,7 @@ _mote()
     -bios)
         words="qboot seabios none" ;;
     -L) files=1 ;;
+    -boot) files= ;;
     -fw_cfg) files= ;;
     -serial)
         words="none null stdio mon:stdio pty file: pipe: unix: tcp: telnet: chardev:" ;;
@@ -54,6 +55,7 @@ _mote()
     -D) files=1 ;;
     *)
         words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -fsdev -virtfs -snapshot -device -object -netdev -nic -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -boot -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -snapshot -device -object -netdev -nic -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))

@@ -210,6 +210,7 @@ struct config {
     char *initrd;
     char *append;
     char *bios;
+    bool boot_menu; /* firmware offers to choose what to boot */
 
     unsigned serial_count;
     char *serial_chardev[CONFIG_SERIALS_MAX]; /* chardev ids; NULL: "none" */

@@ -347,8 +347,10 @@ static bool cli_set_machine(struct cli *cli, const struct keyval_item *item, str
         inner.key += 7;
         return cli_set_memory(cli, &inner, err);
     }
-    if (!strncmp(item->key, "boot.", 5))
-        return true;
+    if (!strncmp(item->key, "boot.", 5)) {
+        inner.key += 5;
+        return cli_set_boot(cli, &inner, err);
+    }
     return key_set(cli, &cli_machine_table, cli->config, item, err);
 }
 

@@ -124,6 +124,9 @@ const struct option cli_options[] = {
       STRING(bios), .values = cli_bios_values },
     { "L", NULL, "FOLDER", SECTION_BOOT, "look for firmware here, too; may be repeated",
       .parse = cli_parse_firmware_dir },
+    { "boot", NULL, "menu=on|off", SECTION_BOOT,
+      "does firmware offer a boot menu? (off); bootindex=N of devices tells in which order it tries them",
+      .parse = cli_parse_boot },
     { "fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", SECTION_BOOT,
       "a file for the guest in the firmware configuration device; names of one's own begin with opt/",
       .parse = cli_parse_fw_cfg, .keys = cli_fw_cfg_keys },
@@ -202,7 +205,6 @@ const struct option cli_options[] = {
 
     { "no-user-config", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "no-hpet", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
-    { "boot", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "k", NULL, "LANGUAGE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "mem-prealloc", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "msg", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
