@@ -39,10 +39,10 @@ _mote()
     -action) files= ;;
     -pidfile) files=1 ;;
     -d)
-        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu help" ;;
+        words="unimp guest_errors int cpu_reset in_asm op out_asm cpu boot stats mmu help" ;;
     -D) files=1 ;;
     *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -perfmap -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))

@@ -164,6 +164,7 @@ struct config {
     char *firmware_dirs[CONFIG_FIRMWARE_DIRS_MAX]; /* -L, searched in order */
     char *log_path;
     u32 log_items;
+    bool perfmap;
 };
 
 /* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */

@@ -38,9 +38,9 @@ static const char *const cli_device_values[] = {
     "isa-debug-exit", "isa-debugcon", "virtio-blk-device", "virtio-rng-device", "help", NULL
 };
 static const char *const cli_none_values[] = { "none", NULL };
-static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
-                                              "in_asm", "cpu",          "boot", "stats",
-                                              "mmu",    "help",         NULL };
+static const char *const cli_log_values[] = { "unimp", "guest_errors", "int", "cpu_reset", "in_asm",
+                                              "op",    "out_asm",      "cpu", "boot",      "stats",
+                                              "mmu",   "help",         NULL };
 
 /* What QEMU has and we do not may be asked for by saying `none`. */
 static bool cli_parse_none(struct cli *cli, const char *value, struct error *err);
@@ -153,6 +153,8 @@ const struct option cli_options[] = {
 
     { "d", NULL, "ITEM[,ITEM]...", SECTION_DEBUG, "log these items; '-d help' lists them",
       .parse = cli_parse_log_items, .values = cli_log_values },
+    { "perfmap", NULL, NULL, SECTION_DEBUG,
+      "list translated guest code in /tmp/perf-PID.map, by which perf names it", FLAG(perfmap) },
     { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error",
       STRING(log_path) },
 

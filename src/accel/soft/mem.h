@@ -38,6 +38,7 @@ struct soft {
     struct block_cache *cache;
     struct hostop_cache *hostops;
     struct translator *translator; /* NULL: interpret only */
+    struct perfmap *perfmap;       /* or NULL */
     u32 translate_after;           /* runs of a block before it is translated; 0: never */
     struct cpuid_model *cpuid;
     u64 phys_mask;

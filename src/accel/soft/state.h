@@ -17,6 +17,7 @@ struct block;
 struct insn;
 struct vcpu;
 struct soft;
+struct stats;
 struct cpuid_model;
 
 enum gpr {
@@ -280,6 +281,8 @@ struct cpu {
     struct block *mini;    /* one instruction, for its handler */
     bool mini_ended;       /* that handler went on to the next instruction */
     u64 stat_blocks, stat_lookups, stat_exceptions, stat_interrupts, stat_tlb_misses;
+    u64 stat_translated; /* runs of translated blocks; counted only under -d stats */
+    struct stats *stats; /* NULL: -d stats is off */
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];
