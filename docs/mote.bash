@@ -33,7 +33,7 @@ _mote()
     -drive) files= ;;
     -blockdev) files= ;;
     -device)
-        words="isa-debug-exit isa-debugcon virtio-blk-device virtio-rng-device help" ;;
+        words="isa-debug-exit isa-debugcon virtio-balloon-device virtio-blk-device virtio-rng-device help" ;;
     -object) files= ;;
     -name) files= ;;
     -action) files= ;;

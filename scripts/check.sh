@@ -59,6 +59,9 @@ build gcc gcc --buildtype=release
 build clang clang --buildtype=release
 build asan gcc --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 
+# Before the tests that need it, since it takes minutes; the cache keeps it.
+[ -n "$quick" ] || step "making the guest kernel" guest/build-kernel.sh
+
 # The sanitizers slow a guest down some ten times.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 if [ -n "$quick" ]; then

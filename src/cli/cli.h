@@ -84,10 +84,15 @@ extern const struct key cli_rtc_keys[];
 extern const struct key cli_name_keys[];
 extern const struct key cli_drive_keys[];
 extern const struct key cli_blockdev_keys[];
+extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
+extern const struct key cli_fw_cfg_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
+extern const struct key cli_serial_bus_keys[];
+extern const struct key cli_virtconsole_keys[];
+extern const struct key cli_serial_port_keys[];
 
 /* What all virtio devices have. */
 #define CLI_VIRTIO_KEYS \
@@ -108,6 +113,8 @@ bool cli_parse_smp(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_no_acpi(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_global(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_fw_cfg(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_debugcon(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);

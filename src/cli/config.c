@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "cli/key.h"
 #include "cli/number.h"
 
@@ -90,6 +91,11 @@ void config_free(struct config *config)
     config_free_properties(config->cpu.properties, config->cpu.property_count);
     config_free_strings(config->serial_chardev, config->serial_count);
     config_free_strings(config->firmware_dirs, config->firmware_dir_count);
+    for (unsigned i = 0; i < config->fw_cfg_count; i++) {
+        free(config->fw_cfg[i].name);
+        free(config->fw_cfg[i].file);
+        free(config->fw_cfg[i].string);
+    }
     for (unsigned i = 0; i < config->chardev_count; i++)
         config_free_chardev(&config->chardevs[i]);
     for (unsigned i = 0; i < config->block_count; i++)
@@ -147,4 +153,13 @@ u64 device_config_uint(const struct device_config *device, const char *key, u64 
     u64 value;
 
     return text && number_parse(text, UINT64_MAX, &value) == NUMBER_OK ? value : otherwise;
+}
+
+/* As for -m, a number alone counts MiB. */
+u64 device_config_size(const struct device_config *device, const char *key, u64 otherwise)
+{
+    const char *text = device_config_get(device, key);
+    u64 value;
+
+    return text && number_parse_size(text, MIB(1), &value) == NUMBER_OK ? value : otherwise;
 }

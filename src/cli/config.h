@@ -24,6 +24,7 @@ enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 #define CONFIG_CPUS_MAX          16
 #define CONFIG_RAM_MAX           GIB(64)
 #define CONFIG_FIRMWARE_DIRS_MAX 8
+#define CONFIG_FW_CFG_MAX        16
 
 enum chardev_kind {
     CHARDEV_NULL,
@@ -79,6 +80,13 @@ struct cpu_config {
     struct cpu_flag flags[CONFIG_CPU_FLAGS_MAX]; /* in order; the last word on a name wins */
     unsigned property_count;
     struct property properties[CONFIG_CPU_PROPS_MAX]; /* key=value where value is not on or off */
+};
+
+/* -fw_cfg: a file for the guest, from a file of the host's or from the command line. */
+struct fw_cfg_config {
+    char *name;
+    char *file; /* one of the two */
+    char *string;
 };
 
 struct smp_config {
@@ -162,6 +170,8 @@ struct config {
     struct rtc_config rtc;
     unsigned firmware_dir_count;
     char *firmware_dirs[CONFIG_FIRMWARE_DIRS_MAX]; /* -L, searched in order */
+    unsigned fw_cfg_count;
+    struct fw_cfg_config fw_cfg[CONFIG_FW_CFG_MAX];
     char *log_path;
     u32 log_items;
     bool perfmap;
@@ -183,3 +193,4 @@ const struct chardev_config *config_chardev(const struct config *config, const c
 const char *device_config_get(const struct device_config *device, const char *key);
 bool device_config_bool(const struct device_config *device, const char *key, bool otherwise);
 u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise);
+u64 device_config_size(const struct device_config *device, const char *key, u64 otherwise);

@@ -50,8 +50,15 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "virtconsole", cli_virtconsole_keys, NULL, NULL,
+      "a console (hvc) on a virtio-serial-device" },
+    { "virtio-balloon-device", cli_balloon_keys, NULL, NULL,
+      "memory that the guest gives back to the host" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
+    { "virtio-serial-device", cli_serial_bus_keys, NULL, NULL, "a bus for consoles and ports" },
+    { "virtserialport", cli_serial_port_keys, NULL, NULL,
+      "a byte channel on a virtio-serial-device" },
 };
 
 /* Properties of the transport of virtio devices: set by -global alone. */
@@ -93,6 +100,14 @@ static bool cli_refuse_model(const char *model, struct error *err)
 
 /* ---- -device ---- */
 
+/* What a model goes on, by its name. */
+static const char *cli_bus_kind(const struct cli_model *model)
+{
+    if (model->bus)
+        return "ISA";
+    return strncmp(model->name, "virtio-", 7) ? "virtio-serial-bus" : "virtio-bus";
+}
+
 static bool cli_device_help(struct cli *cli, const char *model, struct error *err)
 {
     const struct key *keys = model ? cli_device_keys(model) : NULL;
@@ -101,7 +116,7 @@ static bool cli_device_help(struct cli *cli, const char *model, struct error *er
         printf("Devices:\n");
         for (size_t i = 0; i < ARRAY_SIZE(cli_models); i++)
             printf("name \"%s\", bus %s, desc \"%s\"\n", cli_models[i].name,
-                   cli_models[i].bus ? "ISA" : "virtio-bus", cli_models[i].help);
+                   cli_bus_kind(&cli_models[i]), cli_models[i].help);
     } else if (keys) {
         printf("%s options:\n", model);
         key_print_help(stdout, keys);

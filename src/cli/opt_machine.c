@@ -364,13 +364,3 @@ bool cli_parse_no_acpi(struct cli *cli, const char *value, struct error *err)
     cli->config->machine.acpi = OOA_OFF;
     return true;
 }
-
-bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *err)
-{
-    struct config *config = cli->config;
-
-    if (config->firmware_dir_count == CONFIG_FIRMWARE_DIRS_MAX)
-        return error_set(err, "more than %d folders", CONFIG_FIRMWARE_DIRS_MAX);
-    config->firmware_dirs[config->firmware_dir_count++] = xstrdup(value);
-    return true;
-}

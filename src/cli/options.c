@@ -34,9 +34,17 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
                                                  "tcp:", "telnet:", "chardev:", NULL };
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
-static const char *const cli_device_values[] = {
-    "isa-debug-exit", "isa-debugcon", "virtio-blk-device", "virtio-rng-device", "help", NULL
-};
+static const char *const cli_device_values[] = { "isa-debug-exit",
+                                                 "isa-debugcon",
+                                                 "virtconsole",
+                                                 "virtio-balloon-device",
+                                                 "virtio-blk-device",
+                                                 "virtio-rng-device",
+                                                 "virtio-serial-device",
+                                                 "virtserialport",
+                                                 "help",
+                                                 NULL };
+static const char *const cli_bios_values[] = { "qboot", "seabios", "none", NULL };
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp", "guest_errors", "int", "cpu_reset", "in_asm",
                                               "op",    "out_asm",      "cpu", "boot",      "stats",
@@ -100,9 +108,15 @@ const struct option cli_options[] = {
       "the kernel: a Linux bzImage, or an ELF file with a PVH entry", STRING(kernel) },
     { "initrd", NULL, "FILE", SECTION_BOOT, "the initial RAM disk", STRING(initrd) },
     { "append", NULL, "TEXT", SECTION_BOOT, "the kernel's command line", STRING(append) },
-    { "bios", NULL, "FILE", SECTION_BOOT, "firmware to start with", STRING(bios) },
+    { "bios", NULL, "FILE|NAME|none", SECTION_BOOT,
+      "firmware to start with: a file, or the name of one in the usual folders (qboot, seabios). "
+      "Without it a -kernel is booted directly; none says so",
+      STRING(bios), .values = cli_bios_values },
     { "L", NULL, "FOLDER", SECTION_BOOT, "look for firmware here, too; may be repeated",
       .parse = cli_parse_firmware_dir },
+    { "fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", SECTION_BOOT,
+      "a file for the guest in the firmware configuration device; names of one's own begin with opt/",
+      .parse = cli_parse_fw_cfg, .keys = cli_fw_cfg_keys },
 
     { "serial", NULL, "DEVICE", SECTION_CONSOLE,
       "what the serial port is connected to: none, null, stdio, mon:stdio (Ctrl-A is an escape "
@@ -114,6 +128,10 @@ const struct option cli_options[] = {
       "a character device that others refer to; '-chardev help' lists the backends, "
       "'-chardev BACKEND,help' the keys of one",
       .parse = cli_parse_chardev, .values = cli_chardev_values },
+    { "debugcon", NULL, "DEVICE", SECTION_CONSOLE,
+      "what firmware's debug port is connected to, as for -serial; -global isa-debugcon.iobase=0x402 "
+      "moves it to where SeaBIOS looks for it (0xe9)",
+      .parse = cli_parse_debugcon, .values = cli_serial_values },
     { "nographic", NULL, NULL, SECTION_CONSOLE,
       "as -M graphics=off; the console is on standard input and output",
       .parse = cli_parse_nographic },
@@ -181,7 +199,6 @@ const struct option cli_options[] = {
     { "dtb", NULL, "...", SECTION_ABSENT, "device trees", .parse = NULL },
     { "fda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "fsdev", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
-    { "fw_cfg", NULL, "...", SECTION_ABSENT, "fw_cfg files of the user's", .parse = NULL },
     { "gdb", NULL, "...", SECTION_ABSENT, "debugger", .parse = NULL },
     { "hda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "icount", NULL, "...", SECTION_ABSENT, "instruction counting", .parse = NULL },

@@ -27,7 +27,10 @@
 #include "hw/mc146818.h"
 #include "hw/uart16550.h"
 #include "machine/gsi.h"
+#include "machine/microvm_console.h"
+#include "machine/microvm_firmware.h"
 #include "machine/virtio_slots.h"
+#include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
@@ -35,12 +38,15 @@
 struct microvm {
     struct machine machine;
     const struct config *config;
-    struct boot_plan *plan;
+    struct boot_plan *plan; /* direct boot; else the firmware is used */
+    struct microvm_firmware firmware;
+    struct fw_cfg *fw_cfg;
     bool acpi, ioapic2;
     struct gsi_table gsi;
     struct apic_bus apic_bus;
     struct i8259 *pic;
     struct virtio_slots slots;
+    struct microvm_serial_buses serial_buses;
     unsigned chardev_count;
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* as config->chardevs */
 };
@@ -124,20 +130,13 @@ static bool microvm_plan_boot(struct microvm *vm, struct error *err)
         .ram_above_4g = c->ram_size - below,
     };
 
-    if (c->bios)
-        return error_set(err,
-                         "-bios %s: this build boots without firmware; give a kernel with -kernel",
-                         c->bios);
-    if (!c->kernel)
-        return error_set(
-            err, "-kernel: missing; give a Linux bzImage, or an ELF kernel with a PVH note");
-    vm->plan = boot_plan_new(&options, &vm->machine.ram, err);
-    if (!vm->plan)
+    vm->plan = vm->firmware.used ? NULL : boot_plan_new(&options, &vm->machine.ram, err);
+    if (!vm->firmware.used && !vm->plan)
         return false;
-    vm->acpi = boot_plan_acpi(vm->plan);
+    vm->acpi = vm->plan ? boot_plan_acpi(vm->plan) : vm->firmware.acpi;
     vm->ioapic2 = vm->acpi && microvm_has(c->machine.ioapic2);
-    vm->machine.boot = boot_load;
-    vm->machine.boot_arg = vm->plan;
+    vm->machine.boot = vm->plan ? boot_load : microvm_firmware_load;
+    vm->machine.boot_arg = vm->plan ? (void *)vm->plan : &vm->firmware;
     return true;
 }
 
@@ -149,6 +148,8 @@ static bool microvm_describe(struct microvm *vm, bool serial, struct error *err)
         .serial = serial,
         .rtc = microvm_has(vm->config->machine.rtc),
         .ioapic2 = vm->ioapic2,
+        .oem_id = vm->config->machine.oem_id,
+        .oem_table_id = vm->config->machine.oem_table_id,
     };
 
     tables.slot_count = vm->slots.used_count;
@@ -156,7 +157,8 @@ static bool microvm_describe(struct microvm *vm, bool serial, struct error *err)
     for (unsigned i = 0; i < vm->machine.vcpu_count; i++)
         tables.apic_ids[i] = vm->machine.vcpus[i].apic_id;
     vm->machine.accel->cpu_signature(&vm->machine, &tables.cpu_signature, &tables.cpu_features);
-    return boot_plan_describe(vm->plan, &tables, err);
+    return (!vm->plan || boot_plan_describe(vm->plan, &tables, err)) &&
+           microvm_firmware_publish(&vm->firmware, vm->config, &tables, vm->fw_cfg, err);
 }
 
 /* --- Interrupt controllers --- */
@@ -314,16 +316,23 @@ static bool microvm_add_ged(struct microvm *vm, struct error *err)
 #define E820_ENTRY_SIZE 20u
 #define E820_RAM        1u
 
-static unsigned microvm_e820(const struct microvm *vm, u8 *table)
+static void microvm_e820_ram(u8 *entry, gpa base, u64 size)
 {
-    const struct ram *ram = &vm->machine.ram;
+    store_le64(entry, base);
+    store_le64(entry + 8, size);
+    store_le32(entry + 16, E820_RAM);
+}
 
-    for (unsigned i = 0; i < ram->slot_count; i++) {
-        store_le64(table + i * E820_ENTRY_SIZE, ram->slots[i].base);
-        store_le64(table + i * E820_ENTRY_SIZE + 8, ram->slots[i].size);
-        store_le32(table + i * E820_ENTRY_SIZE + 16, E820_RAM);
-    }
-    return ram->slot_count * E820_ENTRY_SIZE;
+/* Firmware takes away what it keeps for itself. */
+static unsigned microvm_e820(const struct microvm *vm, u8 table[2 * E820_ENTRY_SIZE])
+{
+    u64 below = MIN(vm->config->ram_size, MAP_RAM_BELOW_4G_MAX);
+    u64 above = vm->config->ram_size - below;
+
+    microvm_e820_ram(table, 0, below);
+    if (above)
+        microvm_e820_ram(table + E820_ENTRY_SIZE, MAP_RAM_ABOVE_4G, above);
+    return (above ? 2 : 1) * E820_ENTRY_SIZE;
 }
 
 static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
@@ -332,9 +341,10 @@ static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     struct fw_cfg *fw = fw_cfg_new(&m->ram);
     struct device *dev = fw_cfg_device(fw);
-    u8 e820[RAM_SLOTS_MAX * E820_ENTRY_SIZE];
+    u8 e820[2 * E820_ENTRY_SIZE];
 
     machine_add_device(m, dev);
+    vm->fw_cfg = fw;
     fw_cfg_add_bytes(fw, FW_CFG_UUID, vm->config->uuid, sizeof(vm->config->uuid), FW_CFG_COPY);
     fw_cfg_add_u64(fw, FW_CFG_RAM_SIZE, vm->config->ram_size);
     fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, !vm->config->machine.graphics);
@@ -343,7 +353,6 @@ static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
     fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, 0);
     fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
     return fw_cfg_add_file(fw, "bios-geometry", "", 0, FW_CFG_BORROW, err) &&
-           fw_cfg_add_file(fw, "bootorder", "", 1, FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait),
                            FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/e820", e820, microvm_e820(vm, e820), FW_CFG_COPY, err) &&
@@ -455,14 +464,54 @@ static bool microvm_add_blk(struct microvm *vm, const struct device_config *d, s
     return true;
 }
 
+static bool microvm_add_balloon(struct microvm *vm, const struct device_config *d,
+                                struct error *err)
+{
+    struct balloon_config config = {
+        .ram = &vm->machine.ram,
+        .loop = vm->machine.loop,
+        .deflate_on_oom = device_config_bool(d, "deflate-on-oom", false),
+        .free_page_reporting = device_config_bool(d, "free-page-reporting", false),
+        .stats_seconds = (u32)device_config_uint(d, "guest-stats-polling-interval", 0),
+        .target = device_config_size(d, "target", 0),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    v = balloon_new(&config);
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
+static bool microvm_add_serial_bus(struct microvm *vm, const struct device_config *d,
+                                   struct error *err)
+{
+    return microvm_serial_add_bus(&vm->serial_buses, &vm->machine, &vm->slots, d, err);
+}
+
+static bool microvm_add_serial_port(struct microvm *vm, const struct device_config *d,
+                                    struct error *err)
+{
+    struct chardev *chr = microvm_chardev(vm, device_config_get(d, "chardev"));
+
+    return microvm_serial_add_port(&vm->serial_buses, d, chr, err);
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
     { "isa-debug-exit", microvm_add_debug_exit },
     { "isa-debugcon", microvm_add_debugcon },
+    { "virtconsole", microvm_add_serial_port },
+    { "virtio-balloon-device", microvm_add_balloon },
     { "virtio-blk-device", microvm_add_blk },
     { "virtio-rng-device", microvm_add_rng },
+    { "virtio-serial-device", microvm_add_serial_bus },
+    { "virtserialport", microvm_add_serial_port },
 };
 
 static bool microvm_add_device(struct microvm *vm, const struct device_config *d, struct error *err)
@@ -506,9 +555,11 @@ static bool microvm_build(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     bool serial = false;
 
-    if (!microvm_select_accel(vm, err) || !machine_init(m, vm->config, err) ||
-        !microvm_open_chardevs(vm, err) || !microvm_plan_boot(vm, err) ||
-        !machine_init_vcpus(m, err))
+    if (!microvm_select_accel(vm, err) || !microvm_firmware_open(&vm->firmware, vm->config, err))
+        return false;
+    m->rom_size = firmware_size(&vm->firmware.image);
+    if (!machine_init(m, vm->config, err) || !microvm_open_chardevs(vm, err) ||
+        !microvm_plan_boot(vm, err) || !machine_init_vcpus(m, err))
         return false;
     apic_bus_init(&vm->apic_bus);
     gsi_init(&vm->gsi);
@@ -539,6 +590,7 @@ void microvm_free(struct microvm *vm)
     for (unsigned i = vm->chardev_count; i-- > 0;)
         chardev_free(vm->chardevs[i]);
     boot_plan_free(vm->plan);
+    microvm_firmware_close(&vm->firmware);
     machine_fini_host(&vm->machine);
     free(vm);
 }

@@ -74,6 +74,9 @@ void virtq_unpop(struct virtq *q, const struct virtq_chain *chain);
 /* Give a chain back with the number of bytes written to its writable parts. Host writes to RAM are marked here. */
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, u32 written);
 
+/* Give up a chain at a reset: the driver hears nothing of it; what the host may have written to is marked. */
+void virtq_drop(struct virtq *q, const struct virtq_chain *chain);
+
 /* Interrupt the driver if it asked for it since the last time (NO_INTERRUPT, EVENT_IDX). */
 void virtq_signal(struct virtq *q);
 

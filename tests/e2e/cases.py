@@ -20,6 +20,8 @@ class Case:
     cpus: int = 0  # what the guest should find; 0: smp
     serial: bool = True  # a console on COM1; without one the guest answers through isa-debug-exit
     stderr: str = ""  # for bad options: what the message holds
+    kernel: str = ""  # "vmlinux" or "bzImage": the small kernel of guest/; "": the stock one
+    disk: str = ""  # properties of a -drive with the root disk, which then stands for the initramfs
 
 
 def boots():
@@ -39,6 +41,24 @@ def boots():
         Case("boot/pti", checks.selfcheck, append="pti=on"),
         Case("boot/vmlinux", checks.selfcheck_vmlinux),
         Case("boot/earlyprintk", checks.earlyprintk, append="earlyprintk=ttyS0"),
+    ]
+    return rows
+
+
+def small():
+    """The small kernel, which finds its devices on the command line: no ACPI, no PCI, PVH."""
+    reboot = "reboot=t end=reboot"
+    rows = [Case(f"small/{kernel}-smp{n}", checks.selfcheck, kernel=kernel, smp=n, append=reboot)
+            for kernel, n in (("vmlinux", 1), ("vmlinux", 2), ("bzImage", 4))]
+    rows += [Case(f"small/disk-{f}", checks.selfcheck, kernel="vmlinux", disk=f"format={f}", append=reboot)
+             for f in ("raw", "qcow2")]
+    rows += [
+        Case("small/disk-threads", checks.selfcheck, kernel="bzImage", disk="aio=threads,cache=none", append=reboot),
+        Case("small/disk-modern", checks.selfcheck, kernel="vmlinux", disk="format=raw", append=reboot,
+             args=("-global", "virtio-mmio.force-legacy=false"), smp=2),
+        Case("small/pit-pic-rtc-off", checks.selfcheck, kernel="vmlinux", machine=ALL_OFF, smp=2, append=reboot),
+        Case("small/all-off", checks.selfcheck, kernel="vmlinux", machine=f"{ALL_OFF},isa-serial=off", serial=False),
+        Case("small/mem3584m", checks.selfcheck, kernel="vmlinux", mem=3584, append=reboot),
     ]
     return rows
 
@@ -129,4 +149,4 @@ def messages():
     ]
 
 
-CASES = boots() + legacy_off() + console() + ends() + bad_options() + messages()
+CASES = boots() + small() + legacy_off() + console() + ends() + bad_options() + messages()

@@ -194,6 +194,7 @@ static void soft_startup_signal(struct cpu *cpu)
     cpu->seg[SEG_CS].selector = (u16)(vector << 8);
     cpu->seg[SEG_CS].base = (u64)vector << 12;
     cpu->rip = 0;
+    cpu_mode_update(cpu);
     vcpu->run_state = VCPU_RUNNING;
 }
 
@@ -297,7 +298,7 @@ static inline struct block *soft_next_block(struct cpu *cpu)
 {
     struct jmp_cache_entry *e = block_jmp_slot(cpu, cpu->rip);
 
-    if (likely(e->rip == cpu->rip && e->key == cpu->jmp_key))
+    if (likely(e->rip == (cpu->rip | cpu->jmp_base) && e->key == cpu->jmp_key))
         return e->block;
     cpu->block = NULL;
     return block_find(cpu);
