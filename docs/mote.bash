@@ -20,12 +20,16 @@ _mote()
     -kernel) files=1 ;;
     -initrd) files=1 ;;
     -append) files= ;;
-    -bios) files=1 ;;
+    -bios)
+        words="qboot seabios none" ;;
     -L) files=1 ;;
+    -fw_cfg) files= ;;
     -serial)
         words="none null stdio mon:stdio pty file: pipe: unix: tcp: telnet: chardev:" ;;
     -chardev)
         words="file null pipe pty socket stdio help" ;;
+    -debugcon)
+        words="none null stdio mon:stdio pty file: pipe: unix: tcp: telnet: chardev:" ;;
     -display)
         words="none" ;;
     -monitor)
@@ -33,7 +37,7 @@ _mote()
     -drive) files= ;;
     -blockdev) files= ;;
     -device)
-        words="isa-debug-exit isa-debugcon virtio-balloon-device virtio-blk-device virtio-rng-device help" ;;
+        words="isa-debug-exit isa-debugcon virtconsole virtio-balloon-device virtio-blk-device virtio-rng-device virtio-serial-device virtserialport help" ;;
     -object) files= ;;
     -name) files= ;;
     -action) files= ;;
@@ -42,7 +46,7 @@ _mote()
         words="unimp guest_errors int cpu_reset in_asm op out_asm cpu boot stats mmu help" ;;
     -D) files=1 ;;
     *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -perfmap -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -perfmap -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))
