@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <x86intrin.h>
+#include <time.h>
 
 #include "accel/soft/decode.h"
 #include "base/log.h"
@@ -48,12 +48,25 @@ static __attribute__((format(printf, 2, 3))) void stats_add(struct stats_line *l
     line->used += MIN((size_t)MAX(n, 0), room - 1);
 }
 
+/* Ticks of a clock that is read quickly. */
+static u64 stats_now(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
+#endif
+}
+
 struct stats *stats_new(void)
 {
     struct stats *s = xcalloc(1, sizeof(*s));
 
     s->handlers = xcalloc(insn_row_count, sizeof(*s->handlers));
-    s->since = __rdtsc();
+    s->since = stats_now();
     return s;
 }
 
@@ -68,7 +81,7 @@ void stats_free(struct stats *s)
 void stats_switch(struct cpu *cpu, enum stats_tier tier)
 {
     struct stats *s = cpu->stats;
-    u64 now = __rdtsc();
+    u64 now = stats_now();
 
     s->ticks[s->tier] += now - s->since;
     s->icount[s->tier] += cpu->icount - s->since_insn;

@@ -33,7 +33,7 @@ enum stats_return {
 };
 
 struct stats {
-    u64 ticks[STATS_TIERS];  /* of the host's TSC */
+    u64 ticks[STATS_TIERS];  /* of a clock of the host's */
     u64 icount[STATS_TIERS]; /* instructions */
     u64 entries[STATS_TIERS];
     u64 returns[STATS_RETURNS];
