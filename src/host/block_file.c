@@ -344,8 +344,11 @@ bool block_file_temporary(struct block_file *file, struct error *err)
 
 void block_file_close(struct block_file *file)
 {
-    if (file->fd >= 0)
+    if (file->fd >= 0) {
+        /* An io_uring may keep the open file description, and with it the locks, for a while after close. */
+        block_unlock(file->fd);
         close(file->fd);
+    }
     free(file->bounce);
     if (file->name)
         pthread_mutex_destroy(&file->mutex);

@@ -59,3 +59,6 @@ bool block_file_is_aligned(const struct block_file *file, u64 offset, struct blo
  */
 bool block_lock(int fd, bool write, const char *name, struct error *err)
     __attribute__((warn_unused_result));
+
+/* Gives back all locks of the description; without effect on a file that has none. */
+void block_unlock(int fd);
