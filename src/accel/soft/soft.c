@@ -323,10 +323,12 @@ static inline void soft_run_block(struct cpu *cpu, struct block *b)
         soft_count_run(cpu, b);
         code = atomic_load_explicit(&b->code, memory_order_acquire);
     }
-    if (code)
+    if (code && likely(!cpu->fpu_refused)) {
         trans_run(cpu, code);
-    else
-        soft_interpret_block(cpu, b);
+        return;
+    }
+    cpu->fpu_refused = false;
+    soft_interpret_block(cpu, b);
 }
 
 /* Instruction breakpoints are faults, before the instruction, unless RF is set (SDM vol. 3B, 18.3.1.1). */
