@@ -334,11 +334,14 @@ static inline void soft_run_block(struct cpu *cpu, struct block *b)
         soft_count_run(cpu, b);
         code = atomic_load_explicit(&b->code, memory_order_acquire);
     }
-    stats_enter(cpu, code ? STATS_TRANSLATED : STATS_INTERPRETED);
-    if (code)
+    if (code && likely(!cpu->fpu_refused)) {
+        stats_enter(cpu, STATS_TRANSLATED);
         trans_run(cpu, code);
-    else
-        soft_interpret_block(cpu, b);
+        return;
+    }
+    cpu->fpu_refused = false;
+    stats_enter(cpu, STATS_INTERPRETED);
+    soft_interpret_block(cpu, b);
 }
 
 /* Instruction breakpoints are faults, before the instruction, unless RF is set (SDM vol. 3B, 18.3.1.1). */
