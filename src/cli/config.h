@@ -248,6 +248,7 @@ struct config {
     struct fw_cfg_config fw_cfg[CONFIG_FW_CFG_MAX];
     char *log_path;
     u32 log_items;
+    bool perfmap;
 };
 
 /* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */
