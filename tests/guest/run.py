@@ -4,7 +4,8 @@
 
     tests/guest/run.py --mote build/mote --source tests/guest/except.S build/tests/guest/except.elf
 
-A comment in the source may say how it is run:  options: -smp 2 | status: 0 | alone (no comparison).
+A comment in the source may say how it is run:  options: -smp 2 | status: 0 | alone (no comparison); @ELF@ in the options
+is the guest's own file.
 What QEMU does otherwise than the manuals is listed in qemu-differs.txt. The output is TAP.
 
 With --irqchip MODE the guest runs on mote's KVM accelerator with kernel-irqchip=MODE and on its software CPU, and the two
@@ -60,7 +61,8 @@ def known(check, names):
 def run(binary, guest, elf, accel=(), timeout=TIMEOUT):
     """(lines, status, error)"""
     argv = [binary, "-M", "microvm,rtc=on", "-cpu", "max", "-m", "64", "-nodefaults", "-nographic", "-serial", "stdio",
-            "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", elf, *accel, *guest.options]
+            "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", elf, *accel,
+            *(word.replace("@ELF@", elf) for word in guest.options)]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=timeout * SCALE, check=False)
