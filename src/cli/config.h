@@ -120,9 +120,9 @@ struct rtc_config {
 enum accel_kind { ACCEL_SOFT, ACCEL_KVM };
 
 struct kvm_config {
-    char *device;    /* NULL: /dev/kvm */
-    bool emulated;   /* also where it runs guests by emulation only */
-    u32 shadow_mem;  /* bytes of shadow page tables; 0: the kernel's choice */
+    char *device;   /* NULL: /dev/kvm */
+    bool emulated;  /* also where it runs guests by emulation only */
+    u32 shadow_mem; /* bytes of shadow page tables; 0: the kernel's choice */
 };
 
 struct overcommit_config {

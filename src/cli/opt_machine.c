@@ -41,7 +41,8 @@ static bool cli_call_irqchip(struct cli *cli, void *object, const char *value, s
 static const char *const cli_vmexit_words[] = { "run", "internal-error", "disable", NULL };
 
 const struct key cli_kvm_keys[] = {
-    { "device", KEY_STRING, offsetof(struct config, kvm.device), .help = "KVM's device (/dev/kvm)" },
+    { "device", KEY_STRING, offsetof(struct config, kvm.device),
+      .help = "KVM's device (/dev/kvm)" },
     { "emulated", KEY_BOOL, offsetof(struct config, kvm.emulated),
       .help = "use KVM also where it only emulates, which is slow (off)" },
     { "kernel-irqchip", KEY_CALL, 0, .call = cli_call_irqchip, .words = cli_irqchip_words,

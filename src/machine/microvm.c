@@ -144,8 +144,7 @@ static bool microvm_plan_boot(struct microvm *vm, struct error *err)
     if (!vm->plan)
         return false;
     vm->acpi = boot_plan_acpi(vm->plan);
-    vm->ioapic2 =
-        vm->acpi && microvm_has(c->machine.ioapic2) && vm->irqchip != ACCEL_IRQCHIP_ALL;
+    vm->ioapic2 = vm->acpi && microvm_has(c->machine.ioapic2) && vm->irqchip != ACCEL_IRQCHIP_ALL;
     vm->machine.boot = boot_load;
     vm->machine.boot_arg = vm->plan;
     return true;
@@ -518,7 +517,8 @@ static bool microvm_select_accel(struct microvm *vm, struct error *err)
         return false;
     vm->irqchip = accel_irqchip_kind(vm->machine.accel, c);
     if (vm->irqchip == ACCEL_IRQCHIP_ALL && c->machine.ioapic2 == OOA_ON)
-        return error_set(err, "-M ioapic2=on: KVM has one IOAPIC; use kernel-irqchip=split, or no ioapic2");
+        return error_set(
+            err, "-M ioapic2=on: KVM has one IOAPIC; use kernel-irqchip=split, or no ioapic2");
     return true;
 }
 

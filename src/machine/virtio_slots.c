@@ -100,8 +100,7 @@ static void virtio_slots_add_bells(struct virtio_slots *slots, unsigned slot)
     gpa addr = MAP_VIRTIO_MMIO + slot * MAP_VIRTIO_MMIO_SIZE + VIRTIO_MMIO_NOTIFY_OFFSET;
 
     for (unsigned q = 0; q < v->queue_count && slots->bell_count < VIRTIO_SLOTS_BELLS_MAX; q++) {
-        struct doorbell *bell =
-            doorbell_new(slots->machine, addr, q, virtio_slots_rung, v);
+        struct doorbell *bell = doorbell_new(slots->machine, addr, q, virtio_slots_rung, v);
 
         if (!bell)
             return;

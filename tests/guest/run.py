@@ -4,12 +4,12 @@
 
     tests/guest/run.py --mote build/mote --source tests/guest/except.S build/tests/guest/except.elf
 
-A comment in the source may say how it is run:  options: -smp 2 | status: 0 | alone (no comparison); @ELF@ in the options
-is the guest's own file.
+A comment in the source may say how it is run:  options: -smp 2 | status: 0 | alone (no comparison). Several lines of
+options add up; @ELF@ in them is the guest's own file.
 What QEMU does otherwise than the manuals is listed in qemu-differs.txt. The output is TAP.
 
-With --irqchip MODE the guest runs on mote's KVM accelerator with kernel-irqchip=MODE and on its software CPU, and the two
-must print the same. What KVM does otherwise is in kvm-differs.txt.
+With --irqchip MODE the guest runs on mote's KVM accelerator with kernel-irqchip=MODE and on its software CPU, and the
+two must print the same. What KVM does otherwise is in kvm-differs.txt.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Guest:
     def __init__(self, source):
         text = source.read_text()
         self.name = source.stem
-        self.options = self._find(text, r"options: (.*?)\s*(?:\*/|$)", "").split()
+        self.options = " ".join(re.findall(r"options: (.*?)\s*(?:\*/|$)", text, re.MULTILINE)).split()
         self.status = int(self._find(text, r"status: (\d+)", STATUS_GOOD))
         self.alone = bool(re.search(r"\balone\b", text.split("#include")[0]))
 

@@ -69,9 +69,11 @@ static const struct {
     const char *name;
     u32 bits;
 } cpuid_kvm_flags[] = {
-    { "kvm-mmu", BIT(2) },           { "kvm-asyncpf", BIT(4) },        { "kvm-steal-time", BIT(5) },
-    { "kvm-pv-eoi", BIT(6) },        { "kvm-pv-tlb-flush", BIT(9) },   { "kvm-pv-ipi", BIT(11) },
-    { "kvm-poll-control", BIT(12) }, { "kvm-pv-sched-yield", BIT(13) }, { "kvm-asyncpf-int", BIT(14) },
+    { "kvm-mmu", BIT(2) },           { "kvm-asyncpf", BIT(4) },
+    { "kvm-steal-time", BIT(5) },    { "kvm-pv-eoi", BIT(6) },
+    { "kvm-pv-tlb-flush", BIT(9) },  { "kvm-pv-ipi", BIT(11) },
+    { "kvm-poll-control", BIT(12) }, { "kvm-pv-sched-yield", BIT(13) },
+    { "kvm-asyncpf-int", BIT(14) },
 };
 
 /* Message-signalled interrupts of ours have destinations of eight bits. */

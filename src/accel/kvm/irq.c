@@ -24,10 +24,10 @@
 #include "host/loop.h"
 #include "machine/machine.h"
 
-#define KVM_PINS        24u /* of the I/O APIC inside */
-#define KVM_PIC_PINS    8u
-#define KVM_TIMER_PIN   2u /* where GSI 0 arrives, as on PCs */
-#define KVM_ROUTES_MAX  (MAP_GSI_COUNT + 16)
+#define KVM_PINS       24u /* of the I/O APIC inside */
+#define KVM_PIC_PINS   8u
+#define KVM_TIMER_PIN  2u /* where GSI 0 arrives, as on PCs */
+#define KVM_ROUTES_MAX (MAP_GSI_COUNT + 16)
 
 static enum accel_irqchip kvm_irq_kind(const struct config *config)
 {
@@ -169,22 +169,28 @@ static void kvm_irq_set_gsi(void *sink, unsigned gsi, bool level)
     struct kvm_gsi *g = &kvm->gsis[gsi];
     struct kvm_irq_level line = { .irq = gsi, .level = level };
 
-    atomic_store(&g->level, level);
+    pthread_mutex_lock(&g->lock);
+    g->level = level;
     if (g->fd < 0)
         ioctl(kvm->vm, KVM_IRQ_LINE, &line);
     else if (level)
         kvm_irq_signal(g);
+    pthread_mutex_unlock(&g->lock);
 }
 
 /* The guest ended the interrupt, and the kernel lowered the line: is it still high? */
 static void kvm_irq_resample(void *arg, u32 events)
 {
-    const struct kvm_gsi *g = arg;
+    struct kvm_gsi *g = arg;
     u64 count;
 
     (void)events;
-    if (read(g->resample, &count, sizeof(count)) > 0 && atomic_load(&g->level))
+    if (read(g->resample, &count, sizeof(count)) < 0)
+        return;
+    pthread_mutex_lock(&g->lock);
+    if (g->level)
         kvm_irq_signal(g);
+    pthread_mutex_unlock(&g->lock);
 }
 
 static bool kvm_irq_own_gsi(struct machine *machine, unsigned gsi, bool level, struct error *err)
@@ -249,8 +255,8 @@ static bool kvm_irq_create_all(struct kvm *kvm, const struct config *config, str
 bool kvm_irq_init(struct kvm *kvm, const struct config *config, struct error *err)
 {
     kvm->irqchip = kvm_irq_kind(config);
-    kvm->routes = xcalloc(1, sizeof(*kvm->routes) +
-                                 KVM_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry));
+    kvm->routes =
+        xcalloc(1, sizeof(*kvm->routes) + KVM_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry));
     if (kvm->irqchip == ACCEL_IRQCHIP_NONE)
         return true;
     if (kvm->irqchip == ACCEL_IRQCHIP_LAPICS)

@@ -22,10 +22,10 @@
  * Four pages that Intel CPUs without unrestricted guests need for real mode: an identity page table, and a TSS of three
  * pages. No device is there (map.h).
  */
-#define KVM_IDENTITY_MAP  UINT64_C(0xFEFFC000)
-#define KVM_TSS           0xFEFFD000ul
+#define KVM_IDENTITY_MAP UINT64_C(0xFEFFC000)
+#define KVM_TSS          0xFEFFD000ul
 
-#define KVM_SHADOW_PAGE   4096u
+#define KVM_SHADOW_PAGE  4096u
 
 /* Without these there is no machine; KVM has had them since Linux 4.13 at least. */
 static const struct {
@@ -73,7 +73,8 @@ static bool kvm_init_memory(struct kvm *kvm, const struct config *config, struct
     ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
     ioctl(kvm->vm, KVM_SET_TSS_ADDR, KVM_TSS);
     if (config->kvm.shadow_mem)
-        ioctl(kvm->vm, KVM_SET_NR_MMU_PAGES, (unsigned long)config->kvm.shadow_mem / KVM_SHADOW_PAGE);
+        ioctl(kvm->vm, KVM_SET_NR_MMU_PAGES,
+              (unsigned long)config->kvm.shadow_mem / KVM_SHADOW_PAGE);
     for (unsigned i = 0; i < ram->slot_count; i++)
         if (!kvm_add_slot(kvm, ram, &ram->slots[i], err))
             return false;
@@ -120,7 +121,8 @@ static bool kvm_init(struct machine *machine, const struct config *config, struc
     kvm->vm = -1;
     pthread_mutex_init(&kvm->route_lock, NULL);
     for (unsigned i = 0; i < MAP_GSI_COUNT; i++)
-        kvm->gsis[i] = (struct kvm_gsi){ .fd = -1, .resample = -1, .kvm = kvm };
+        kvm->gsis[i] =
+            (struct kvm_gsi){ .fd = -1, .resample = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
     kvm->device = kvm_open(config->kvm.device ? config->kvm.device : KVM_DEVICE, err);
     if (kvm->device < 0 || !kvm_check_needs(kvm, err))
         return false;
@@ -147,8 +149,7 @@ static bool kvm_vcpu_init(struct vcpu *vcpu, const struct config *config, struct
     cpu->run = MAP_FAILED;
     cpu->fd = ioctl(kvm->vm, KVM_CREATE_VCPU, (unsigned long)vcpu->apic_id);
     if (cpu->fd >= 0)
-        cpu->run =
-            mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
+        cpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
     if (cpu->run == MAP_FAILED)
         return error_set_errno(err, errno, "KVM refuses CPU %u", vcpu->id);
     if (!kvm->tsc_khz)

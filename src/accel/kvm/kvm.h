@@ -4,7 +4,6 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "accel/accel.h"
 #include "base/error.h"
@@ -45,8 +44,8 @@ struct kvm_cpu {
     int fd;
     struct kvm_run *run;
     bool saved_valid;
-    bool completing;      /* the last exit was I/O, which the next KVM_RUN finishes */
-    bool interrupting;    /* the controller outside had an interrupt when it was last asked */
+    bool completing;   /* the last exit was I/O, which the next KVM_RUN finishes */
+    bool interrupting; /* the controller outside had an interrupt when it was last asked */
     struct kvm_saved_cpu saved;
     u64 exits[KVM_EXITS_MAX];
     u64 signals; /* KVM_RUN ended by a kick */
@@ -56,11 +55,11 @@ struct kvm_cpu {
 
 /* One GSI: the eventfd that drives it from our side, and for levels the one that tells of its EOI. */
 struct kvm_gsi {
-    int fd;       /* -1: none */
-    int resample; /* -1: none */
-    _Atomic bool level;
+    int fd;               /* -1: none */
+    int resample;         /* -1: none */
+    pthread_mutex_t lock; /* protects the level, and orders signals with it */
+    bool level;
     struct loop_watch *watch;
-    struct kvm *kvm;
 };
 
 struct kvm {
@@ -71,7 +70,7 @@ struct kvm {
     size_t xsave_size; /* of KVM_GET_XSAVE2; at least a struct kvm_xsave */
     u32 tsc_khz;
     unsigned slot_count;
-    struct kvm_cpuid2 *cpuid; /* as KVM_SET_CPUID2 takes it, but for the APIC ID */
+    struct kvm_cpuid2 *cpuid;   /* as KVM_SET_CPUID2 takes it, but for the APIC ID */
     pthread_mutex_t route_lock; /* protects the table */
     struct kvm_irq_routing *routes;
     struct kvm_gsi gsis[MAP_GSI_COUNT];

@@ -2,9 +2,9 @@
 /*
  * Is the KVM of this host any good? A tiny 64-bit guest is run and timed.
  *
- * It counts down from 1 and from 1000 in turn and writes to a port after each. What the long round takes longer than the
- * short one is the guest's own time, without that of the exits: a nanosecond an instruction or less where the CPU runs
- * the guest, hundreds where the kernel emulates it, which some do that have no hardware virtualization themselves.
+ * It counts down from 1 and from 1000 in turn and writes to a port after each. What the long round takes longer than
+ * the short one is the guest's own time, without that of the exits: a nanosecond an instruction or less where the CPU
+ * runs the guest, hundreds where the kernel emulates it, which some do that have no hardware virtualization themselves.
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -40,10 +40,11 @@ static bool probe_missing(const char *path, struct error *err)
     if (c & PROBE_CPUID_VMX || c81 & PROBE_CPUID_SVM)
         return error_set(err, "there is no %.100s; load the kernel module: modprobe %s", path,
                          c & PROBE_CPUID_VMX ? "kvm_intel" : "kvm_amd");
-    return error_set(err,
-                     "there is no %.100s, and the CPU shows neither VMX nor SVM: switched off in the firmware, or "
-                     "a virtual machine without nesting",
-                     path);
+    return error_set(
+        err,
+        "there is no %.100s, and the CPU shows neither VMX nor SVM: switched off in the firmware, or "
+        "a virtual machine without nesting",
+        path);
 }
 
 /* Who may open it: "group 'kvm'", or nobody but its owner. */
@@ -58,13 +59,15 @@ static bool probe_forbidden(const char *path, struct error *err)
         return error_set(err, "no permission to open %.100s", path);
     group = getgrgid(st.st_gid);
     if ((st.st_mode & (S_IRGRP | S_IWGRP)) == (S_IRGRP | S_IWGRP) && group)
-        return error_set(err,
-                         "no permission to open %.100s: it is for the group '%s', which %s is not in (usermod -aG %s "
-                         "%s, then log in again)",
-                         path, group->gr_name, name, group->gr_name, name);
+        return error_set(
+            err,
+            "no permission to open %.100s: it is for the group '%s', which %s is not in (usermod -aG %s "
+            "%s, then log in again)",
+            path, group->gr_name, name, group->gr_name, name);
     user = getpwuid(st.st_uid);
-    return error_set(err, "no permission to open %.100s: it is for the user '%s' alone, and this is %s", path,
-                     user ? user->pw_name : "root", name);
+    return error_set(err,
+                     "no permission to open %.100s: it is for the user '%s' alone, and this is %s",
+                     path, user ? user->pw_name : "root", name);
 }
 
 int kvm_open(const char *path, struct error *err)
@@ -107,13 +110,30 @@ int kvm_open(const char *path, struct error *err)
 #define EFER_LME_LMA   0x500u
 
 static const u8 probe_code[] = {
-    0xE6, 0x80,                                                          /* again: out 0x80, al */
-    0xB9, 1, 0, 0, 0,                                                    /* mov ecx, 1 */
-    0xFF, 0xC9, 0x75, 0xFC,                                              /* dec ecx; jnz .-2 */
-    0xE6, 0x80,                                                          /* out 0x80, al */
-    0xB9, PROBE_COUNT & 0xFF, PROBE_COUNT >> 8, 0, 0,                    /* mov ecx, 1000 */
-    0xFF, 0xC9, 0x75, 0xFC,                                              /* dec ecx; jnz .-2 */
-    0xEB, 0xE8,                                                          /* jmp again */
+    0xE6,
+    0x80, /* again: out 0x80, al */
+    0xB9,
+    1,
+    0,
+    0,
+    0, /* mov ecx, 1 */
+    0xFF,
+    0xC9,
+    0x75,
+    0xFC, /* dec ecx; jnz .-2 */
+    0xE6,
+    0x80, /* out 0x80, al */
+    0xB9,
+    PROBE_COUNT & 0xFF,
+    PROBE_COUNT >> 8,
+    0,
+    0, /* mov ecx, 1000 */
+    0xFF,
+    0xC9,
+    0x75,
+    0xFC, /* dec ecx; jnz .-2 */
+    0xEB,
+    0xE8, /* jmp again */
 };
 
 struct probe {
@@ -139,7 +159,8 @@ static bool probe_create(struct probe *p, struct error *err)
 {
     struct kvm_userspace_memory_region slot = { .memory_size = PROBE_MEMORY };
 
-    p->memory = mmap(NULL, PROBE_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    p->memory =
+        mmap(NULL, PROBE_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     p->vm = ioctl(p->device, KVM_CREATE_VM, 0);
     if (p->memory == MAP_FAILED || p->vm < 0)
         return error_set_errno(err, errno, "KVM refuses a virtual machine");
@@ -155,10 +176,12 @@ static bool probe_create(struct probe *p, struct error *err)
 static bool probe_load(struct probe *p, struct error *err)
 {
     struct kvm_regs regs = { .rip = PROBE_CODE, .rflags = 2 };
-    struct kvm_segment code = { .limit = 0xFFFFFFFF, .selector = 8, .type = 11, .present = 1, .s = 1,
-                                .l = 1, .g = 1 };
-    struct kvm_segment data = { .limit = 0xFFFFFFFF, .selector = 16, .type = 3, .present = 1, .s = 1,
-                                .db = 1, .g = 1 };
+    struct kvm_segment code = {
+        .limit = 0xFFFFFFFF, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1
+    };
+    struct kvm_segment data = {
+        .limit = 0xFFFFFFFF, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1
+    };
     struct kvm_sregs sregs;
 
     store_le64(p->memory + PROBE_PML4, PROBE_PDPT | PTE_PRESENT_RW);
@@ -210,10 +233,11 @@ static bool probe_measure(struct probe *p, bool emulated_ok, struct error *err)
         if (emulated_ok || least_long < least_short + PROBE_SLOW_NS * PROBE_INSNS)
             return true;
     }
-    return error_set(err,
-                     "KVM only emulates here, at about %u million instructions a second: there is no hardware "
-                     "virtualization under it",
-                     (unsigned)MAX(PROBE_INSNS * 1000 / (least_long - least_short), 1u));
+    return error_set(
+        err,
+        "KVM only emulates here, at about %u million instructions a second: there is no hardware "
+        "virtualization under it",
+        (unsigned)MAX(PROBE_INSNS * 1000 / (least_long - least_short), 1u));
 }
 
 bool kvm_probe(const struct config *config, struct error *err)

@@ -175,12 +175,9 @@ void kvm_regs_reset(struct vcpu *vcpu)
 
 static struct kvm_segment regs_segment(u16 selector, u64 base, u32 limit, u8 type)
 {
-    return (struct kvm_segment){ .selector = selector,
-                                 .base = base,
-                                 .limit = limit,
-                                 .type = type,
-                                 .present = 1,
-                                 .s = 1 };
+    return (struct kvm_segment){
+        .selector = selector, .base = base, .limit = limit, .type = type, .present = 1, .s = 1
+    };
 }
 
 void kvm_regs_init(struct kvm_cpu *cpu)
@@ -231,10 +228,9 @@ static void regs_boot_segments(struct kvm_sregs *s, const struct cpu_boot_state 
     s->cs.l = state->mode == BOOT_MODE_LONG64;
     s->cs.db = !s->cs.l;
     s->ds = s->es = s->fs = s->gs = s->ss = data;
-    s->tr = (struct kvm_segment){ .selector = BOOT_TSS,
-                                  .limit = BOOT_TSS_LIMIT,
-                                  .type = SEG_TYPE_TSS_BUSY,
-                                  .present = 1 };
+    s->tr = (struct kvm_segment){
+        .selector = BOOT_TSS, .limit = BOOT_TSS_LIMIT, .type = SEG_TYPE_TSS_BUSY, .present = 1
+    };
     s->gdt = (struct kvm_dtable){ .base = state->gdt, .limit = state->gdt_limit };
 }
 
@@ -324,7 +320,7 @@ static void dump_segments(struct dump *d, const struct kvm_sregs *s)
     const struct {
         const char *name;
         const struct kvm_segment *segment;
-    } rows[] = { { "ES", &s->es }, { "CS", &s->cs }, { "SS", &s->ss },  { "DS", &s->ds },
+    } rows[] = { { "ES", &s->es }, { "CS", &s->cs }, { "SS", &s->ss },   { "DS", &s->ds },
                  { "FS", &s->fs }, { "GS", &s->gs }, { "LDT", &s->ldt }, { "TR", &s->tr } };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -7,6 +7,7 @@
  * alone outside, its interrupts are: both look like struct vcpu_apic_ops.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,8 +96,7 @@ void kvm_run_log_exits(const struct kvm_cpu *cpu)
     log_line("%s kicks %llu", line, (unsigned long long)cpu->signals);
     for (unsigned i = 0; i < KVM_PLACES_MAX && cpu->places[i].count; i++)
         log_line("cpu %u: exits at %s 0x%llx: %llu", cpu->vcpu->id,
-                 cpu->places[i].mmio ? "address" : "port",
-                 (unsigned long long)cpu->places[i].addr,
+                 cpu->places[i].mmio ? "address" : "port", (unsigned long long)cpu->places[i].addr,
                  (unsigned long long)cpu->places[i].count);
 }
 
@@ -191,14 +191,12 @@ static enum accel_exit run_fail(struct kvm_cpu *cpu, const char *what)
 /* What the kernel was given to emulate comes along with an emulation failure. */
 static enum accel_exit run_internal_error(struct kvm_cpu *cpu)
 {
-    static const char *const errors[] = { [KVM_INTERNAL_ERROR_EMULATION] =
-                                              "KVM cannot emulate an instruction",
-                                          [KVM_INTERNAL_ERROR_SIMUL_EX] =
-                                              "KVM: two exceptions at once",
-                                          [KVM_INTERNAL_ERROR_DELIVERY_EV] =
-                                              "KVM cannot deliver an event",
-                                          [KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] =
-                                              "KVM: unexpected exit of the CPU" };
+    static const char *const errors[] = {
+        [KVM_INTERNAL_ERROR_EMULATION] = "KVM cannot emulate an instruction",
+        [KVM_INTERNAL_ERROR_SIMUL_EX] = "KVM: two exceptions at once",
+        [KVM_INTERNAL_ERROR_DELIVERY_EV] = "KVM cannot deliver an event",
+        [KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] = "KVM: unexpected exit of the CPU"
+    };
     const struct kvm_run *run = cpu->run;
     u32 code = run->internal.suberror;
     char text[256];
@@ -329,7 +327,9 @@ static enum accel_exit run_exit(struct kvm_cpu *cpu, bool *leave)
     case KVM_EXIT_SHUTDOWN: *leave = true; return run_shutdown(cpu);
     case KVM_EXIT_INTERNAL_ERROR: *leave = true; return run_internal_error(cpu);
     case KVM_EXIT_FAIL_ENTRY: *leave = true; return run_fail_entry(cpu);
-    default: *leave = true; return run_fail(cpu, "KVM stopped for a reason that mote does not know");
+    default:
+        *leave = true;
+        return run_fail(cpu, "KVM stopped for a reason that mote does not know");
     }
     return ACCEL_EXIT_REQUEST;
 }

@@ -47,6 +47,8 @@
     .globl  guest_main
 guest_main:
     LAPIC_WRITE LAPIC_SVR, 0x1FF
+    OUT_8   0x21, 0xFF              /* not by the 8259s */
+    OUT_8   0xA1, 0xFF
     HANDLE  VEC_RNG, on_rng
     HANDLE  VEC_BLK, on_blk
     IOAPIC_WRITE (0x10 + 2 * ((VIRTIO_GSI + 7) % 24) + 1), 0
@@ -158,7 +160,8 @@ disk:
     mov     edx, \window
     mov     eax, [rdx + V_ISR]
     mov     [rdx + V_ACK], eax
-    inc     dword ptr [\count]
+    and     eax, 1
+    add     [\count], eax
     LAPIC_WRITE LAPIC_EOI, 0
     ret
 .endm
