@@ -52,6 +52,7 @@ static const struct cli_model cli_models[] = {
       "a port that prints what is written to it" },
     { "virtconsole", cli_virtconsole_keys, NULL, NULL,
       "a console (hvc) on a virtio-serial-device" },
+    { "virtio-9p-device", cli_9p_keys, NULL, "fsdev", "a folder of the host" },
     { "virtio-balloon-device", cli_balloon_keys, NULL, NULL,
       "memory that the guest gives back to the host" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
@@ -238,6 +239,8 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
 
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
+    if (!cli_check_9p(cli, device, err))
+        return false;
     if (drive && !cli_claim_drive(cli, drive, err))
         return error_prefix(err, "Property '%s.drive': ", device->model);
     if (net && !cli_claim_net(cli, net, err))

@@ -35,6 +35,7 @@
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/net.h"
+#include "virtio/p9.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
 
@@ -376,7 +377,7 @@ static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
     fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, !vm->config->machine.graphics);
     fw_cfg_add_u16(fw, FW_CFG_NB_CPUS, (u16)m->vcpu_count);
     fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, (u16)vm->config->smp.maxcpus);
-    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, 0);
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, vm->config->boot_menu);
     fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
     return fw_cfg_add_file(fw, "bios-geometry", "", 0, FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait),
@@ -592,6 +593,28 @@ static bool microvm_add_net(struct microvm *vm, const struct device_config *d, s
     return true;
 }
 
+static bool microvm_add_9p(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    const struct fs_config *folder = config_fsdev(vm->config, device_config_get(d, "fsdev"));
+    struct p9_config config = { &vm->machine.ram, vm->machine.loop,
+                                device_config_get(d, "mount_tag") };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+    struct fs *fs;
+
+    if (slot < 0)
+        return false;
+    fs = fs_open(folder, err);
+    if (!fs)
+        return error_prefix(err, "%s: ", folder->text);
+    v = p9_new(&config, fs, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
 static bool microvm_add_serial_bus(struct microvm *vm, const struct device_config *d,
                                    struct error *err)
 {
@@ -618,6 +641,7 @@ static const struct {
     { "isa-debug-exit", microvm_add_debug_exit },
     { "isa-debugcon", microvm_add_debugcon },
     { "virtconsole", microvm_add_serial_port },
+    { "virtio-9p-device", microvm_add_9p },
     { "virtio-balloon-device", microvm_add_balloon },
     { "virtio-blk-device", microvm_add_blk },
     { "virtio-net-device", microvm_add_net },

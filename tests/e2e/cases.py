@@ -6,6 +6,7 @@ import dataclasses
 import channels
 import checks
 import seed
+import storage
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
 
@@ -71,6 +72,15 @@ def seeds():
         Case("seed/all-devices-no-reboot", seed.all_devices_end),
         Case("seed/fewest-devices", seed.fewest_devices),
         Case("seed/fewest-devices-no-reboot", seed.fewest_devices_end),
+    ]
+
+
+def disks():
+    return [
+        Case("disk/kill-raw", storage.kill_raw, kernel="vmlinux"),
+        Case("disk/kill-qcow2", storage.kill_qcow2, kernel="vmlinux"),
+        Case("disk/host-full", storage.host_full, kernel="vmlinux"),
+        Case("disk/image-cut", storage.image_cut, kernel="vmlinux"),
     ]
 
 
@@ -175,5 +185,15 @@ def messages():
     ]
 
 
-CASES = (boots() + small() + seeds() + legacy_off() + console() + byte_channels() + ends() + bad_options()
-         + messages())
+CASES = sum([
+    boots(),
+    small(),
+    seeds(),
+    disks(),
+    legacy_off(),
+    console(),
+    byte_channels(),
+    ends(),
+    bad_options(),
+    messages(),
+], [])
