@@ -34,9 +34,14 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
                                                  "tcp:", "telnet:", "chardev:", NULL };
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
-static const char *const cli_device_values[] = {
-    "isa-debug-exit", "isa-debugcon", "virtio-9p-device", "virtio-balloon-device", "virtio-blk-device", "virtio-rng-device", "help", NULL
-};
+static const char *const cli_device_values[] = { "isa-debug-exit",
+                                                 "isa-debugcon",
+                                                 "virtio-9p-device",
+                                                 "virtio-balloon-device",
+                                                 "virtio-blk-device",
+                                                 "virtio-rng-device",
+                                                 "help",
+                                                 NULL };
 static const char *const cli_none_values[] = { "none", NULL };
 static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
                                               "in_asm", "cpu",          "boot", "stats",
