@@ -15,7 +15,7 @@
 #include "base/types.h"
 
 #define RAM_PAGE_SIZE 4096u
-#define RAM_SLOTS_MAX 4
+#define RAM_SLOTS_MAX 6
 
 /* A run of guest physical addresses backed by a run of the mapping. Slots may alias the same bytes. */
 struct ram_slot {
