@@ -7,6 +7,8 @@
  * of fuzz_devices: how it is made, and messages of its kind, which the steps offer whole or damaged. With -DFUZZ_MAIN,
  * a smoke run.
  */
+#include "fuzz/fuzz_virtio.h"
+
 #include <assert.h>
 #include <ftw.h>
 #include <pthread.h>
@@ -28,41 +30,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What a driver of the device would send, as a chain: readable bytes, then room for the answer. */
-struct fuzz_message {
-    const void *bytes;
-    u16 length; /* of bytes; zeros follow up to size */
-    u16 size;
-    u16 answer;
-    bool sized; /* begins with its size, in 32 bits */
-};
-
-#define MESSAGE(text, size, answer) \
-    { \
-        text, sizeof(text) - 1, size, answer, false \
-    }
-
-struct fuzz {
-    struct driver d;
-    struct block block;
-    const struct fuzz_device *device;
-    const u8 *data; /* the input that is left */
-    size_t size;
-    gpa room; /* where the next message goes */
-};
-
-struct fuzz_device {
-    const char *name;
-    struct virtio *(*make)(struct fuzz *f, unsigned variant);
-    void (*settle)(struct fuzz *f); /* let the backend finish something; NULL: it has none */
-    const struct fuzz_message *messages;
-    unsigned message_count;
-    unsigned prologue; /* so many of the messages come first, as they are, in queue 0 */
-};
-
 /* ---- The input ---- */
 
-static u8 fuzz_byte(struct fuzz *f)
+u8 fuzz_byte(struct fuzz *f)
 {
     if (!f->size)
         return 0;
@@ -254,7 +224,10 @@ static const struct fuzz_device fuzz_devices[] = {
     { "9p", fuzz_make_9p, fuzz_settle_9p, MESSAGES(fuzz_9p_messages), 4 },
     { "blk", fuzz_make_blk, fuzz_settle_blk, MESSAGES(fuzz_blk_messages), 0 },
     { "balloon", fuzz_make_balloon, NULL, MESSAGES(fuzz_balloon_messages), 0 },
+    { "console", fuzz_make_console, fuzz_settle_console, fuzz_console_messages,
+      FUZZ_CONSOLE_MESSAGES, 0 },
     { "rng", fuzz_make_rng, NULL, MESSAGES(fuzz_rng_messages), 0 },
+    { "vsock", fuzz_make_vsock, fuzz_settle_vsock, fuzz_vsock_messages, FUZZ_VSOCK_MESSAGES, 0 },
 };
 
 /* ---- Steps ---- */
