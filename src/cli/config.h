@@ -210,6 +210,7 @@ struct config {
     char *initrd;
     char *append;
     char *bios;
+    bool boot_menu; /* firmware offers to choose what to boot */
 
     unsigned serial_count;
     char *serial_chardev[CONFIG_SERIALS_MAX]; /* chardev ids; NULL: "none" */
@@ -247,6 +248,7 @@ struct config {
     struct fw_cfg_config fw_cfg[CONFIG_FW_CFG_MAX];
     char *log_path;
     u32 log_items;
+    bool perfmap;
 };
 
 /* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */

@@ -373,5 +373,6 @@ bool cli_claim_net(struct cli *cli, const char *id, struct error *err)
 
         users += used && !strcmp(used, id);
     }
-    return users < 2 || error_set(err, "netdev '%.64s' is already in use by another device", id);
+    return users < 2 ||
+           error_set(err, "can't take value '%.64s': another device uses it", id);
 }

@@ -12,12 +12,25 @@
 #include "cli/config.h"
 #include "host/net_kinds.h"
 
+/* Of a socket given by its number only itself can tell. */
+static bool net_is_dgram(const struct net_config *config)
+{
+    int type = 0;
+    socklen_t size = sizeof(type);
+
+    return config->fd_count && !getsockopt(config->fds[0], SOL_SOCKET, SO_TYPE, &type, &size) &&
+           type == SOCK_DGRAM;
+}
+
 struct net *net_open(const struct net_config *config, struct loop *loop, struct error *err)
 {
     switch (config->kind) {
     case NET_TAP: return net_tap_open(config, loop, err);
     case NET_USER: return net_user_open(config, loop, err);
-    case NET_STREAM: return net_stream_open(config, loop, err);
+    case NET_STREAM:
+        if (!net_is_dgram(config))
+            return net_stream_open(config, loop, err);
+        return net_dgram_open(config, loop, err);
     case NET_DGRAM: return net_dgram_open(config, loop, err);
     }
     return NULL;

@@ -48,10 +48,11 @@ def known(check, names):
     return any(check == n or (n.endswith("*") and check.startswith(n[:-1])) for n in names)
 
 
-def run(binary, guest, elf):
+def run(binary, guest, elf, accel=None):
     """(lines, status, error)"""
     argv = [binary, "-M", "microvm", "-cpu", "max", "-m", "64", "-nodefaults", "-nographic", "-serial", "stdio",
             "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", elf, *guest.options]
+    argv += ["-accel", accel] if accel else []
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=TIMEOUT * SCALE, check=False)
@@ -123,13 +124,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("elf")
     parser.add_argument("--mote", default="build/mote")
+    parser.add_argument("--accel", help="mote's, with its properties")
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--reference", default=shutil.which("qemu-system-x86_64"))
     args = parser.parse_args()
     binary = os.environ.get("MOTE", args.mote)
     guest, tap = Guest(args.source), Tap()
     excused = differences(guest.name)
-    outcome = run(binary, guest, args.elf)
+    outcome = run(binary, guest, args.elf, args.accel)
     judge(tap, guest, outcome, excused if "qemu" in binary else [])
     if args.reference and not guest.alone and "qemu" not in binary:
         reference = run(args.reference, guest, args.elf)

@@ -17,6 +17,7 @@ struct block;
 struct insn;
 struct vcpu;
 struct soft;
+struct stats;
 struct cpuid_model;
 
 enum gpr {
@@ -280,7 +281,20 @@ struct cpu {
     u64 call_target;       /* of an indirect call, while it pushes */
     struct block *mini;    /* one instruction, for its handler */
     bool mini_ended;       /* that handler went on to the next instruction */
+    bool
+        fpu_refused; /* translated code met a state of the FPU that is the interpreter's: its turn */
+    u8 fpu_live;     /* FPU_*: what the host's registers hold of `xsave` */
+    u32 fpu_host_mxcsr; /* what C code runs with */
+    u32 fpu_control;    /* a control word on its way */
+    u32 x87_last;       /* offset in x87_page << 16 | opcode (FOP) of the last x87 instruction */
+    u64 x87_page;
+    u64 x87_fdp; /* offset of the last x87 memory operand */
+    u64 x87_spill;
+    u64 x87_fip_before, x87_fdp_before; /* when the registers were loaded */
+    u16 x87_fop_before;
     u64 stat_blocks, stat_lookups, stat_exceptions, stat_interrupts, stat_tlb_misses;
+    u64 stat_translated; /* runs of translated blocks; counted only under -d stats */
+    struct stats *stats; /* NULL: -d stats is off */
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];

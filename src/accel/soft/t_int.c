@@ -671,4 +671,6 @@ void t_rows_build(struct t_row *rows)
         for (unsigned i = 0; i < ARRAY_SIZE(t_entries); i++)
             if (insn_rows[r].fn == t_entries[i].handlers)
                 rows[r] = t_entries[i].row;
+    t_simd_rows(rows);
+    t_x87_rows(rows);
 }

@@ -15,11 +15,16 @@
 #include <unistd.h>
 
 #include "accel/soft/block.h"
+#include "accel/soft/blocklog.h"
 #include "accel/soft/codebuf.h"
 #include "accel/soft/decode.h"
+#include "accel/soft/fpu.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/mem.h"
+#include "accel/soft/perfmap.h"
+#include "accel/soft/stats.h"
 #include "accel/soft/trans_int.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "machine/vcpu.h"
 
@@ -40,6 +45,8 @@ struct translator {
     struct codebuf code;
     u32 threshold;
     bool chaining;
+    bool counting;           /* -d stats: blocks count their runs */
+    struct perfmap *perfmap; /* or NULL */
     struct t_row *rows;
     struct t_thunks thunks;
     trans_enter_fn *enter;
@@ -54,17 +61,34 @@ static void trans_mini_end(struct cpu *cpu, const struct insn *in)
     cpu->mini_ended = true;
 }
 
+/* What `more` says about the helpers below: bytes stored, and what the rest of the block needs of the FPU. */
+#define MORE_FPU_SHIFT 8
+
+static bool trans_fpu_again(struct cpu *cpu, const struct block *b, unsigned i, unsigned more)
+{
+    return more >> MORE_FPU_SHIFT && trans_fpu_want(cpu, b, i + 1, more >> MORE_FPU_SHIFT);
+}
+
+/* As trans_slow, at the block's entry. */
+static bool trans_fpu(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned more)
+{
+    (void)host;
+    return trans_fpu_want(cpu, b, i, more >> MORE_FPU_SHIFT);
+}
+
 /*
  * Run the handler of instruction `i` of `b` by itself. False: go on after it; true: back to the run loop,
  * cpu->rip is set.
  * The copy keeps faults exact: they find the count of what has not run in the block that they see.
  */
-static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
+static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned more)
 {
     struct block *mini = cpu->mini;
     struct insn *in = mini->insns;
     bool last = i + 1u == b->count;
 
+    stats_handled(cpu, b->insns[i].row);
+    (void)host;
     mini->count = (u16)(b->count - i);
     mini->mode = b->mode;
     in[0] = b->insns[i];
@@ -81,19 +105,19 @@ static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i)
     if (last || !cpu->mini_ended)
         return true;
     if (likely(!__atomic_load_n(&b->stale, __ATOMIC_RELAXED)))
-        return false;
+        return trans_fpu_again(cpu, b, i, more);
     cpu->rip = insn_rip(cpu, &in[1]);
     cpu->icount -= (u64)b->count - i - 1;
     return true;
 }
 
-/* Instruction `i` of `b` has stored `size` bytes at `host`, on a page with code. As trans_slow. */
+/* Instruction `i` of `b` has stored bytes at `host` (how many: `more`), on a page with code. As trans_slow. */
 static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host,
-                         unsigned size)
+                         unsigned more)
 {
-    mem_code_written(cpu, host, size);
+    mem_code_written(cpu, host, more & 0xFF);
     if (i + 1u == b->count || !__atomic_load_n(&b->stale, __ATOMIC_RELAXED))
-        return false;
+        return trans_fpu_again(cpu, b, i, more);
     cpu->rip = cpu->page_rip + (b->offset & 0xFFF) + b->insns[i].off + b->insns[i].len;
     cpu->icount -= (u64)b->count - i - 1;
     return true;
@@ -345,10 +369,12 @@ void t_exit_direct(struct t *t, i64 delta)
     t_exit_indirect(t);
 }
 
-static void t_call_thunk(struct t *t, unsigned index, const u8 *thunk)
+/* `stored` bytes, and the rest of the block needs `fpu`. */
+static void t_call_thunk(struct t *t, unsigned index, unsigned stored, unsigned fpu,
+                         const u8 *thunk)
 {
     emit_mov_imm(&t->e, T_TMP, (u64)(uintptr_t)t->b);
-    emit_mov_imm(&t->e, T_VAL, index);
+    emit_mov_imm(&t->e, T_VAL, index | stored << 16 | fpu << (16 + MORE_FPU_SHIFT));
     emit_call_to(&t->e, thunk);
 }
 
@@ -356,7 +382,7 @@ void t_exit_handler(struct t *t)
 {
     t->ended = true;
     t_flags_exit(t);
-    t_call_thunk(t, t->index, t->thunks.slow);
+    t_call_thunk(t, t->index, 0, 0, t->thunks.slow);
 }
 
 /* --- Out of line --- */
@@ -366,8 +392,11 @@ static void t_make_stub(struct t *t, const struct t_stub *s)
     struct emit *e = &t->e;
 
     emit_patch(e, s->jump, e->at);
-    t_call_thunk(t, s->index | (unsigned)s->stored << 16,
-                 s->stored ? t->thunks.stored : t->thunks.slow);
+    if (s->fpu)
+        t_call_thunk(t, 0, 0, t->fpu_needs[0], t->thunks.fpu);
+    else
+        t_call_thunk(t, s->index, s->stored, t->fpu_needs[s->index + 1],
+                     s->stored ? t->thunks.stored : t->thunks.slow);
     if (s->load_flags)
         t_flags_load(e);
     if (s->resume)
@@ -420,11 +449,24 @@ static void t_thunk_enter(struct emit *e)
     emit_op(e, 0, 0xFF, 2, 4, emit_reg(T_VAL)); /* jmp */
 }
 
-/* Returns T_VAL; `stored`: the registers are in struct cpu already. */
-static void t_thunk_leave(struct emit *e, bool stored)
+/* The FPU registers that the host holds go to struct cpu, where C code looks for them. */
+static void t_save_fpu(struct emit *e, const struct t_thunks *thunks)
 {
-    if (!stored)
+    u8 *skip;
+
+    emit_group1(e, 0, 7, 0, GS(fpu_live), 0);
+    skip = emit_jcc(e, EMIT_E);
+    emit_call_to(e, thunks->fpu_save);
+    emit_patch(e, skip, e->at);
+}
+
+/* Returns T_VAL; `stored`: the registers are in struct cpu already. */
+static void t_thunk_leave(struct emit *e, const struct t_thunks *thunks, bool stored)
+{
+    if (!stored) {
         t_move_registers(e, true);
+        t_save_fpu(e, thunks);
+    }
     emit_mov(e, H_RAX, T_VAL);
     emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
     for (unsigned i = ARRAY_SIZE(thunk_saved); i-- > 0;)
@@ -433,11 +475,13 @@ static void t_thunk_leave(struct emit *e, bool stored)
 }
 
 /* Call helper(cpu, T_TMP, low half of T_VAL, T_ADDR, high half of T_VAL). True: drop the return address and leave. */
-static void t_thunk_helper(struct emit *e, uintptr_t helper)
+static void t_thunk_helper(struct emit *e, const struct t_thunks *thunks, uintptr_t helper)
 {
-    u8 *leave;
+    u8 *leave, *skip;
 
     t_move_registers(e, true);
+    emit_group1(e, 0, 5, 3, emit_reg(H_RSP), 8);
+    t_save_fpu(e, thunks);
     emit_load(e, H_RDI, GS(self));
     emit_mov(e, H_RSI, T_TMP);
     emit_op_mixed(e, 0, 0x0FB7, 2, false, H_RDX, false, emit_reg(T_VAL)); /* movzx */
@@ -445,18 +489,22 @@ static void t_thunk_helper(struct emit *e, uintptr_t helper)
     emit_mov(e, H_R8, T_VAL);
     emit_op(e, 0, 0xC1, 2, 5, emit_reg(H_R8)); /* shr */
     emit_byte(e, 16);
-    emit_group1(e, 0, 5, 3, emit_reg(H_RSP), 8);
     emit_mov_imm(e, H_RAX, helper);
     emit_op(e, 0, 0xFF, 2, 2, emit_reg(H_RAX)); /* call */
     emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
     emit_op(e, 0, 0x84, 0, H_RAX, emit_reg(H_RAX)); /* test al, al */
     leave = emit_jcc(e, EMIT_NE);
+    emit_op_mixed(e, 0, 0xF6, 0, false, 0, true, GS(fpu_live)); /* test */
+    emit_byte(e, FPU_SSE | FPU_AVX);
+    skip = emit_jcc(e, EMIT_E);
+    emit_call_to(e, thunks->fpu_load);
+    emit_patch(e, skip, e->at);
     t_move_registers(e, false);
     emit_byte(e, 0xC3);
     emit_patch(e, leave, e->at);
     emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
     emit_op(e, 0, 0x31, 2, T_VAL, emit_reg(T_VAL)); /* xor */
-    t_thunk_leave(e, true);
+    t_thunk_leave(e, thunks, true);
 }
 
 static void trans_make_thunks(struct translator *tr)
@@ -465,15 +513,18 @@ static void trans_make_thunks(struct translator *tr)
 
     tr->enter = (trans_enter_fn *)(uintptr_t)codebuf_exec(&tr->code, e.at);
     t_thunk_enter(&e);
+    t_fpu_thunks(&e, &tr->thunks);
     tr->thunks.leave_at = e.at;
     emit_store(&e, GS(rip), T_TMP);
     emit_op(&e, 0, 0x31, 2, T_VAL, emit_reg(T_VAL)); /* xor */
     tr->thunks.leave = e.at;
-    t_thunk_leave(&e, false);
+    t_thunk_leave(&e, &tr->thunks, false);
     tr->thunks.slow = e.at;
-    t_thunk_helper(&e, (uintptr_t)trans_slow);
+    t_thunk_helper(&e, &tr->thunks, (uintptr_t)trans_slow);
     tr->thunks.stored = e.at;
-    t_thunk_helper(&e, (uintptr_t)trans_stored);
+    t_thunk_helper(&e, &tr->thunks, (uintptr_t)trans_stored);
+    tr->thunks.fpu = e.at;
+    t_thunk_helper(&e, &tr->thunks, (uintptr_t)trans_fpu);
     assert(!e.overflow && !e.conflict);
 }
 
@@ -525,7 +576,7 @@ static void t_by_handler(struct t *t)
         return;
     }
     t_flags_spare(t, (u32)FLAGS_ARITH);
-    t_call_thunk(t, t->index, t->thunks.slow);
+    t_call_thunk(t, t->index, 0, t->fpu_needs[t->index + 1], t->thunks.slow);
     t->memory = true;
 }
 
@@ -572,8 +623,12 @@ static void t_body(struct t *t)
     const struct block *b = t->b;
 
     t_liveness(t);
+    t_fpu_needs(t);
     t->memory = true;
     emit_group1(&t->e, 0, 0, 3, GS(icount), b->count);
+    if (t->translator->counting)
+        emit_group1(&t->e, 0, 0, 3, GS(stat_translated), 1);
+    t_fpu_begin(t);
     for (t->index = 0; t->index < b->count; t->index++) {
         t->in = &b->insns[t->index];
         t_insn(t);
@@ -593,7 +648,19 @@ static bool trans_fits(const struct block *b)
            b->offset2 == BLOCK_NOWHERE && !b->stale;
 }
 
-enum trans_result trans_block(struct translator *tr, struct block *b, unsigned half)
+/* Tell whoever looks on of new code. */
+static void trans_report(const struct translator *tr, const struct block *b, const u8 *start,
+                         size_t size, u64 rip)
+{
+    const u8 *exec = codebuf_exec(&tr->code, start);
+
+    if (log_on(LOG_OUT_ASM))
+        blocklog_host(start, size, exec, rip, b->count);
+    if (tr->perfmap)
+        perfmap_add(tr->perfmap, exec, size, rip);
+}
+
+enum trans_result trans_block(struct translator *tr, struct block *b, unsigned half, u64 rip)
 {
     struct codebuf *code = &tr->code;
     u8 *start = codebuf_start(code, half), *limit = codebuf_limit(code, half);
@@ -613,6 +680,7 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
     t.thunks = tr->thunks;
     t.chaining = tr->chaining;
     t.stub_count = t.exit_count = 0;
+    t.x87_paged = false;
     t.ended = false;
     t.data = limit;
     t_body(&t);
@@ -626,6 +694,7 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
     code->data[half] += (u64)(limit - t.data);
     tr->stats.blocks++;
     tr->stats.bytes += (u64)(t.e.at - start);
+    trans_report(tr, b, start, (size_t)(t.e.at - start), rip);
     atomic_store_explicit(&b->code, codebuf_exec(code, start), memory_order_release);
     return TRANS_DONE;
 }
@@ -699,14 +768,25 @@ void trans_run(struct cpu *cpu, const void *code)
         cpu->page_rip = cpu->rip & PAGE_MASK;
         x = t->enter(code);
         cpu->block = NULL;
-        if (!x || !t->chaining || atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed))
+        if (!x || !t->chaining) {
+            stats_returned(cpu, STATS_LEFT);
             return;
+        }
+        if (atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed)) {
+            stats_returned(cpu, STATS_REQUEST);
+            return;
+        }
         e = block_jmp_slot(cpu, cpu->rip);
-        if (e->rip != cpu->rip || e->key != cpu->jmp_key)
+        if (e->rip != cpu->rip || e->key != cpu->jmp_key) {
+            stats_returned(cpu, STATS_LOOKUP);
             return;
+        }
         code = atomic_load_explicit(&e->block->code, memory_order_acquire);
-        if (!code)
+        if (!code) {
+            stats_returned(cpu, STATS_UNTRANSLATED);
             return;
+        }
+        stats_returned(cpu, STATS_LINK);
         block_link(cpu->soft->cache, x, e->block);
     }
 }
@@ -720,6 +800,7 @@ struct translator *trans_new(struct soft *soft, u32 threshold, struct error *err
     t->soft = soft;
     t->threshold = threshold;
     t->chaining = true;
+    t->counting = log_on(LOG_STATS);
     if (!codebuf_init(&t->code, TRANS_HALF_SIZE, err)) {
         trans_free(t);
         return NULL;
@@ -745,8 +826,15 @@ void trans_init_cpu(struct cpu *cpu)
 
     cpu->self = cpu;
     cpu->requests = &cpu->vcpu->requests;
+    cpu->fpu_host_mxcsr = MXCSR_DEFAULT;
     cpu->code_bias = (u64)(uintptr_t)soft->code_pages - ((u64)(uintptr_t)soft->ram_host >> 12);
     cpu->mini = xcalloc(1, sizeof(struct block) + 2 * sizeof(struct insn));
+}
+
+void trans_set_perfmap(struct translator *t, struct perfmap *map)
+{
+    t->perfmap = map;
+    perfmap_add_named(map, t->code.exec, CODEBUF_THUNKS, "mote_thunks");
 }
 
 u32 trans_threshold(const struct translator *t)

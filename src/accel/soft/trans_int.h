@@ -18,7 +18,7 @@
 #define GS(field)   emit_gs(offsetof(struct cpu, field))
 #define GS_GPR(n)   emit_gs(offsetof(struct cpu, gpr) + 8u * (n))
 
-#define T_STUBS_MAX (BLOCK_INSNS_MAX * 3)
+#define T_STUBS_MAX (BLOCK_INSNS_MAX * 3 + 2)
 
 /* Code out of line, made after the block's last instruction. */
 struct t_stub {
@@ -27,6 +27,7 @@ struct t_stub {
     u16 index;
     u8 stored;       /* bytes stored to a page with code, at [T_ADDR]; 0: run the handler */
     bool load_flags; /* the instruction leaves its flags in the host's */
+    bool fpu;        /* load the guest's FPU registers */
 };
 
 struct t_exit {
@@ -40,6 +41,7 @@ struct t_row;
 
 struct t_thunks {
     const u8 *slow, *stored, *leave, *leave_at;
+    const u8 *fpu, *fpu_save, *fpu_load;
 };
 
 struct t {
@@ -57,6 +59,8 @@ struct t {
     u32 live_in, live; /* flags wanted before and after it */
     bool host, memory; /* where the flags are */
     u32 lives[BLOCK_INSNS_MAX + 1];
+    u8 fpu_needs[BLOCK_INSNS_MAX + 1]; /* FPU_*: of the instructions from this one on */
+    bool x87_paged;                    /* cpu->x87_page was set in this block */
 
     unsigned stub_count;
     struct t_stub stubs[T_STUBS_MAX];
@@ -75,13 +79,42 @@ struct t_row {
     u8 flags; /* T_* */
     u16 use, def;
 };
-#define T_WRITES BIT(0) /* writes flags */
-#define T_COUNT  BIT(1) /* shift by an immediate: a count of zero writes none */
-#define T_FAULTS BIT(2) /* uses memory even without a ModRM memory operand */
-#define T_ENDS   BIT(3) /* makes the block's exits */
+#define T_WRITES    BIT(0) /* writes flags */
+#define T_COUNT     BIT(1) /* shift by an immediate: a count of zero writes none */
+#define T_FAULTS    BIT(2) /* uses memory even without a ModRM memory operand */
+#define T_ENDS      BIT(3) /* makes the block's exits */
+/* The three highest: what must be in the host's registers, FPU_* << T_FPU_SHIFT. */
+#define T_FPU_SHIFT 5
 
 /* Fill `rows` (insn_row_count of them). */
 void t_rows_build(struct t_row *rows);
+
+/* SIMD, MMX and x87: called by t_rows_build. */
+void t_simd_rows(struct t_row *rows);
+void t_x87_rows(struct t_row *rows);
+
+/* --- t_fpu.c: the guest's FPU registers in the host's --- */
+
+/* cpu->fpu_live, and what an instruction needs. FPU_AVX implies FPU_SSE. */
+#define FPU_SSE BIT(0) /* XMM, YMM and MXCSR, and legacy SSE is allowed */
+#define FPU_AVX BIT(1) /* VEX-encoded instructions are allowed too */
+#define FPU_X87 BIT(2) /* x87 and MMX */
+
+/* Set fpu_needs. */
+void t_fpu_needs(struct t *t);
+
+/* At the block's entry: the registers that it needs are loaded, or the interpreter runs it. */
+void t_fpu_begin(struct t *t);
+
+/* The thunks fpu_save and fpu_load. Called with the general registers in struct cpu and the stack aligned. */
+void t_fpu_thunks(struct emit *e, struct t_thunks *thunks);
+
+/*
+ * Instruction `i` of `b` comes next and the registers `need` are wanted. False: fpu_live says which ones
+ * the thunk must
+ * load; true: to the run loop, the interpreter does it.
+ */
+bool trans_fpu_want(struct cpu *cpu, const struct block *b, unsigned i, unsigned need);
 
 /* --- trans.c: flags --- */
 
