@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* -netdev and -nic: what becomes network backends; and the properties of the card. */
+#include "cli/opt_net.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +10,6 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/number.h"
-#include "cli/opt_net.h"
 #include "cli/suggest.h"
 
 #define CLI_NIC_MODEL "virtio-net-device"
@@ -66,8 +67,8 @@ static bool cli_finish_tap(struct cli *cli, struct cli_net *n, struct error *err
 {
     (void)cli;
     n->net.kind = NET_TAP;
-    if ((n->fd || n->fds) && (n->net.ifname || n->net.script || n->net.downscript ||
-                              n->net.queues || (n->fd && n->fds)))
+    if ((n->fd || n->fds) &&
+        (n->net.ifname || n->net.script || n->net.downscript || n->net.queues || (n->fd && n->fds)))
         return error_set(err, "ifname=, script=, downscript= and queues= are invalid with fd= and "
                               "fds=, of which only one can be");
     if (n->fd)
@@ -101,8 +102,9 @@ static const struct cli_net_type *cli_find_net_type(const char *name, struct err
             return &cli_net_types[i];
         suggest_try(&suggest, cli_net_types[i].name);
     }
-    error_set(err, "Parameter 'type' does not accept value '%.64s', but tap, user, stream, dgram "
-                   "or socket",
+    error_set(err,
+              "Parameter 'type' does not accept value '%.64s', but tap, user, stream, dgram "
+              "or socket",
               name);
     suggest_append(&suggest, "", err);
     return NULL;
@@ -141,10 +143,10 @@ static void cli_free_net_address(struct cli_net_address *a)
 
 static void cli_free_net(struct cli_net *n)
 {
-    char *const strings[] = { n->type,     n->fd,      n->fds,     n->address, n->host,
-                              n->dns,      n->dhcp_start, n->address6, n->prefix6, n->host6,
-                              n->dns6,     n->listen,  n->connect, n->mcast,   n->udp,
-                              n->localaddr, n->model,  n->mac,     n->mtu };
+    char *const strings[] = { n->type,      n->fd,         n->fds,      n->address, n->host,
+                              n->dns,       n->dhcp_start, n->address6, n->prefix6, n->host6,
+                              n->dns6,      n->listen,     n->connect,  n->mcast,   n->udp,
+                              n->localaddr, n->model,      n->mac,      n->mtu };
 
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
         free(strings[i]);
@@ -300,8 +302,9 @@ static bool cli_check_mac(struct cli *cli, void *object, const char *value, stru
     (void)cli;
     (void)object;
     if (!cli_parse_mac(value, mac))
-        return error_set(err, "Property '" CLI_NIC_MODEL ".mac' doesn't take value '%.64s'; "
-                              "52:54:00:12:34:56 has the form",
+        return error_set(err,
+                         "Property '" CLI_NIC_MODEL ".mac' doesn't take value '%.64s'; "
+                         "52:54:00:12:34:56 has the form",
                          value);
     return !(mac[0] & 1) ||
            error_set(err, "Property '" CLI_NIC_MODEL ".mac': %.64s is a multicast address", value);
@@ -371,6 +374,5 @@ bool cli_claim_net(struct cli *cli, const char *id, struct error *err)
 
         users += used && !strcmp(used, id);
     }
-    return users < 2 ||
-           error_set(err, "can't take value '%.64s': another device uses it", id);
+    return users < 2 || error_set(err, "can't take value '%.64s': another device uses it", id);
 }

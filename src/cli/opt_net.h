@@ -13,12 +13,12 @@ struct cli_net_address {
 struct cli_net {
     struct net_config net; /* first: the keys' offsets are into it */
     char *type;
-    char *fd, *fds; /* tap */
+    char *fd, *fds;                                                              /* tap */
     char *address, *host, *dns, *dhcp_start, *address6, *prefix6, *host6, *dns6; /* user */
-    u32 reconnect_ms;                                                              /* stream */
-    struct cli_net_address addr, local, remote;                                    /* stream, dgram */
-    char *listen, *connect, *mcast, *udp, *localaddr;                              /* socket */
-    char *model, *mac, *mtu;                                                       /* -nic */
+    u32 reconnect_ms;                                                            /* stream */
+    struct cli_net_address addr, local, remote;                                  /* stream, dgram */
+    char *listen, *connect, *mcast, *udp, *localaddr;                            /* socket */
+    char *model, *mac, *mtu;                                                     /* -nic */
 };
 
 #define CLI_NET(member) offsetof(struct cli_net, member)

@@ -34,11 +34,15 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
                                                  "tcp:", "telnet:", "chardev:", NULL };
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
-static const char *const cli_device_values[] = {
-    "isa-debug-exit", "isa-debugcon", "virtio-blk-device", "virtio-net-device", "virtio-rng-device", "help", NULL
-};
-static const char *const cli_netdev_values[] = { "tap",   "user",   "stream",
-                                                 "dgram", "socket", "help",   NULL };
+static const char *const cli_device_values[] = { "isa-debug-exit",
+                                                 "isa-debugcon",
+                                                 "virtio-blk-device",
+                                                 "virtio-net-device",
+                                                 "virtio-rng-device",
+                                                 "help",
+                                                 NULL };
+static const char *const cli_netdev_values[] = { "tap",    "user", "stream", "dgram",
+                                                 "socket", "help", NULL };
 static const char *const cli_nic_values[] = { "tap",    "user", "stream", "dgram",
                                               "socket", "none", "help",   NULL };
 static const char *const cli_none_values[] = { "none", NULL };

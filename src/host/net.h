@@ -58,9 +58,10 @@ struct net {
     struct net_frontend frontend;
     unsigned queues;
     bool link_up;
-    bool prompt;     /* frames may wait as soon as a batch was sent, without an event */
-    bool has_header; /* set_header works, and so do checksums and TCP segmentation of the guest's frames */
-    bool has_ufo;    /* UDP fragmentation, too */
+    bool prompt; /* frames may wait as soon as a batch was sent, without an event */
+    bool
+        has_header; /* set_header works, and so do checksums and TCP segmentation of the guest's frames */
+    bool has_ufo; /* UDP fragmentation, too */
 };
 
 /* NULL and `err` when it cannot be had. */

@@ -31,8 +31,7 @@ static struct net_dgram *net_dgram_of(struct net *net)
 
 static void net_dgram_rewatch(struct net_dgram *d)
 {
-    loop_fd_modify(d->watch,
-                   (d->listening ? (u32)EPOLLIN : 0) | (d->blocked ? (u32)EPOLLOUT : 0));
+    loop_fd_modify(d->watch, (d->listening ? (u32)EPOLLIN : 0) | (d->blocked ? (u32)EPOLLOUT : 0));
 }
 
 static size_t net_dgram_receive(struct net *net, unsigned queue, const struct iovec *iov,

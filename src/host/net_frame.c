@@ -16,16 +16,29 @@
 #define NET_IP_MAX         65535u
 
 /* IPv4 header. */
-enum { IPV4_LENGTH = 2, IPV4_ID = 4, IPV4_FRAGMENT = 6, IPV4_TTL = 8, IPV4_PROTOCOL = 9,
-       IPV4_CHECKSUM = 10, IPV4_SOURCE = 12 };
+enum {
+    IPV4_LENGTH = 2,
+    IPV4_ID = 4,
+    IPV4_FRAGMENT = 6,
+    IPV4_TTL = 8,
+    IPV4_PROTOCOL = 9,
+    IPV4_CHECKSUM = 10,
+    IPV4_SOURCE = 12
+};
 #define IPV4_FRAGMENT_MASK 0x3FFFu /* more fragments, and where this one begins */
 
 /* IPv6 header. */
 enum { IPV6_LENGTH = 4, IPV6_NEXT = 6, IPV6_SOURCE = 8 };
 
 /* TCP header. */
-enum { TCP_SEQ = 4, TCP_ACK = 8, TCP_OFFSET = 12, TCP_FLAGS = 13, TCP_WINDOW = 14,
-       TCP_CHECKSUM = 16 };
+enum {
+    TCP_SEQ = 4,
+    TCP_ACK = 8,
+    TCP_OFFSET = 12,
+    TCP_FLAGS = 13,
+    TCP_WINDOW = 14,
+    TCP_CHECKSUM = 16
+};
 #define TCP_F_PSH 0x08u
 #define TCP_F_ACK 0x10u
 
@@ -147,8 +160,8 @@ static bool net_frame_same_tcp(const u8 *a, const u8 *b, unsigned size)
            !memcmp(a + TCP_CHECKSUM + 2, b + TCP_CHECKSUM + 2, size - TCP_CHECKSUM - 2);
 }
 
-bool net_frame_follows(const u8 *first, const struct net_segment *a, size_t payload,
-                       const u8 *next, const struct net_segment *b)
+bool net_frame_follows(const u8 *first, const struct net_segment *a, size_t payload, const u8 *next,
+                       const struct net_segment *b)
 {
     return a->v6 == b->v6 && a->headers == b->headers && b->seq == a->seq + (u32)payload &&
            b->payload <= a->payload && payload % a->payload == 0 &&

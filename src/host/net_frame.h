@@ -42,8 +42,8 @@ struct net_segment {
 bool net_frame_segment(const u8 *frame, size_t size, struct net_segment *segment);
 
 /* Does `next` carry on where `first` with `payload` bytes ends, and could it have been cut off it? */
-bool net_frame_follows(const u8 *first, const struct net_segment *a, size_t payload,
-                       const u8 *next, const struct net_segment *b);
+bool net_frame_follows(const u8 *first, const struct net_segment *a, size_t payload, const u8 *next,
+                       const struct net_segment *b);
 
 /*
  * Make the headers of a first segment those of all of them: `payload` bytes in pieces of `first->payload`; `header`

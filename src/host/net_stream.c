@@ -391,8 +391,7 @@ static bool net_stream_serve(struct net_stream *s, const struct net_config *conf
         return error_set_errno(err, errno, "could not listen");
     if (config->local.path)
         s->unlink_path = xstrdup(config->local.path);
-    s->listen_watch =
-        loop_fd_add(s->net.loop, s->listen_fd, EPOLLIN, NULL, net_stream_knock, s);
+    s->listen_watch = loop_fd_add(s->net.loop, s->listen_fd, EPOLLIN, NULL, net_stream_knock, s);
     return s->listen_watch || error_set_errno(err, errno, "could not listen");
 }
 

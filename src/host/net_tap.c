@@ -58,8 +58,7 @@ static struct net_tap *net_tap_of(struct net *net)
 
 static void net_tap_rewatch(struct net_tap_queue *q)
 {
-    loop_fd_modify(q->watch,
-                   (q->listening ? (u32)EPOLLIN : 0) | (q->blocked ? (u32)EPOLLOUT : 0));
+    loop_fd_modify(q->watch, (q->listening ? (u32)EPOLLIN : 0) | (q->blocked ? (u32)EPOLLOUT : 0));
 }
 
 static size_t net_tap_receive(struct net *net, unsigned queue, const struct iovec *iov,

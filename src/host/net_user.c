@@ -505,9 +505,8 @@ static bool net_user_forward(struct net_user *u, const struct net_forward *f, st
     socklen_t host_size = net_user_sockaddr(f, false, &host);
     socklen_t guest_size = net_user_sockaddr(f, true, &guest);
 
-    if (slirp_add_hostxfwd(u->slirp, (struct sockaddr *)&host, host_size,
-                           (struct sockaddr *)&guest, guest_size,
-                           f->udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
+    if (slirp_add_hostxfwd(u->slirp, (struct sockaddr *)&host, host_size, (struct sockaddr *)&guest,
+                           guest_size, f->udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
         return error_set_errno(err, errno, "could not set up host forwarding rule '%s'", f->target);
     return true;
 }
@@ -591,9 +590,12 @@ struct net *net_user_open(const struct net_config *config, struct loop *loop, st
 {
     struct net_user *u = xcalloc(1, sizeof(*u));
 
-    u->net = (struct net){
-        .ops = &net_user_ops, .loop = loop, .queues = 1, .link_up = true, .prompt = true, .has_header = true
-    };
+    u->net = (struct net){ .ops = &net_user_ops,
+                           .loop = loop,
+                           .queues = 1,
+                           .link_up = true,
+                           .prompt = true,
+                           .has_header = true };
     u->callbacks = net_user_callbacks;
     u->buffer = xcalloc(1, NET_USER_BUFFER);
     timer_init(&u->timer, loop, NULL, net_user_timeout, u);

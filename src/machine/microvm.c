@@ -542,10 +542,8 @@ static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
-    { "isa-debug-exit", microvm_add_debug_exit },
-    { "isa-debugcon", microvm_add_debugcon },
-    { "virtio-blk-device", microvm_add_blk },
-    { "virtio-net-device", microvm_add_net },
+    { "isa-debug-exit", microvm_add_debug_exit }, { "isa-debugcon", microvm_add_debugcon },
+    { "virtio-blk-device", microvm_add_blk },     { "virtio-net-device", microvm_add_net },
     { "virtio-rng-device", microvm_add_rng },
 };
 

@@ -2,9 +2,9 @@
 /*
  * virtio-net: virtio 1.2, 5.1. Pairs of a receive and a transmit queue, and a control queue.
  *
- * To the guest: buffers are taken from the receive queue in advance (the window), and the backend reads a frame straight
- * into them, with room behind them for what they have no room for (the spill). Buffers that a frame did not reach stay in
- * the window. From the guest: the backend gets the guest's own bytes.
+ * To the guest: buffers are taken from the receive queue in advance (the window), and the backend reads a frame
+ * straight into them, with room behind them for what they have no room for (the spill). Buffers that a frame did not
+ * reach stay in the window. From the guest: the backend gets the guest's own bytes.
  *
  * NOT EMULATED: RSS, hash reports, UDP segmentation and notification coalescing, which are not offered.
  */
@@ -122,7 +122,8 @@ static enum virtq_result nic_rx_take(struct nic_pair *pair)
     if (result != VIRTQ_CHAIN)
         return result;
     if (chain->out_count || chain->in_size < pair->nic->header)
-        return virtq_break(nic_rx_queue(pair), "virtio-net: a receive buffer without room for a header");
+        return virtq_break(nic_rx_queue(pair),
+                           "virtio-net: a receive buffer without room for a header");
     pair->chain_count++;
     pair->part_count += chain->in_count;
     pair->room += chain->in_size;
@@ -586,8 +587,7 @@ static bool nic_check(const struct nic_config *config, struct error *err)
     if (config->mtu && (config->mtu < NIC_MTU_MIN || config->mtu > NIC_MTU_MAX))
         return error_set(err, "host_mtu must be from %u to %u", NIC_MTU_MIN, NIC_MTU_MAX);
     if (!nic_is_size(config->rx_size) || !nic_is_size(config->tx_size))
-        return error_set(err,
-                         "rx_queue_size and tx_queue_size must be powers of two from 64 to %u",
+        return error_set(err, "rx_queue_size and tx_queue_size must be powers of two from 64 to %u",
                          VIRTQ_SIZE_MAX);
     return true;
 }

@@ -44,9 +44,9 @@ struct nic_config {
     u8 mac[6];
     u32 features_off; /* bit: enum nic_feature */
     bool mq;
-    u32 mtu;            /* 0: not told */
-    u32 speed;          /* Mbit/s; 0: not told */
-    u8 duplex;          /* 0 half, 1 full, 0xFF unknown */
+    u32 mtu;              /* 0: not told */
+    u32 speed;            /* Mbit/s; 0: not told */
+    u8 duplex;            /* 0 half, 1 full, 0xFF unknown */
     u32 rx_size, tx_size; /* of the queues; 0: 256 */
 };
 

@@ -19,10 +19,10 @@ enum {
 
 enum { VIRTIO_NET_CTRL_MAC_TABLE_SET = 0, VIRTIO_NET_CTRL_MAC_ADDR_SET = 1 };
 enum { VIRTIO_NET_CTRL_VLAN_ADD = 0, VIRTIO_NET_CTRL_VLAN_DEL = 1 };
-#define VIRTIO_NET_OK  0u
-#define VIRTIO_NET_ERR 1u
+#define VIRTIO_NET_OK   0u
+#define VIRTIO_NET_ERR  1u
 
-#define NIC_CTRL_HEADER 2u /* class, command */
+#define NIC_CTRL_HEADER 2u  /* class, command */
 #define NIC_CTRL_BATCH  64u /* commands at a time: the loop has others to serve */
 #define NIC_VLAN_TAG    0x8100u
 #define NIC_OFFLOADS \

@@ -70,9 +70,9 @@ struct nic_pair {
     bool tx_blocked; /* the backend was busy: it will tell */
     unsigned chain_count;
     unsigned part_count;
-    size_t room; /* bytes of all chains */
-    size_t want; /* bytes to have at hand before a read */
-    size_t held; /* a frame of this size waits for more buffers, 0: none: */
+    size_t room;      /* bytes of all chains */
+    size_t want;      /* bytes to have at hand before a read */
+    size_t held;      /* a frame of this size waits for more buffers, 0: none: */
     size_t held_room; /* so much of it is in the buffers, the rest in `spill` */
     struct virtq_chain chains[NIC_WINDOW]; /* the guest's buffers, taken and not given back yet */
     u32 written[NIC_WINDOW];

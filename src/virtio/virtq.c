@@ -401,8 +401,9 @@ static void virtq_push_split(struct virtq *q, const struct virtq_chain *chains, 
 
     for (unsigned i = 0; i < count; i++, s->last_used++) {
         unsigned slot = s->last_used & (s->size - 1u);
-        u8 *p = ram_ptr_w(q->virtio->ram, s->used + VIRTQ_RING_ENTRIES + VIRTQ_USED_ENTRY_SIZE * slot,
-                          VIRTQ_USED_ENTRY_SIZE);
+        u8 *p =
+            ram_ptr_w(q->virtio->ram, s->used + VIRTQ_RING_ENTRIES + VIRTQ_USED_ENTRY_SIZE * slot,
+                      VIRTQ_USED_ENTRY_SIZE);
 
         assert(p);
         store_le32(p, chains[i].head);
@@ -439,8 +440,8 @@ static void virtq_push_packed(struct virtq *q, const struct virtq_chain *chains,
     for (unsigned i = 1; i < count; i++) {
         u16 flags = virtq_fill_packed(q, position, &chains[i], written[i]);
 
-        virtq_store(
-            q, s->desc + VIRTQ_DESC_SIZE * (position & ~VIRTQ_WRAP) + VIRTQ_DESC_FLAGS, flags);
+        virtq_store(q, s->desc + VIRTQ_DESC_SIZE * (position & ~VIRTQ_WRAP) + VIRTQ_DESC_FLAGS,
+                    flags);
         position = virtq_advance(q, position, chains[i].descriptors);
     }
     virtq_store(q, first, first_flags);
