@@ -24,6 +24,7 @@ enum log_item {
     LOG_BOOT = BIT(6),         /* what the loader chose, and why */
     LOG_STATS = BIT(7),        /* engine statistics at exit */
     LOG_MMU = BIT(8),          /* page faults and flushes */
+    LOG_EXITS = BIT(9),        /* exits from KVM, counted at exit */
 };
 
 struct log_item_info {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "cli/key.h"
 #include "cli/number.h"
 
@@ -97,10 +98,18 @@ static void config_free_device(struct device_config *device)
     config_free_properties(device->properties, device->property_count);
 }
 
+void config_free_fsdev(struct fs_config *fsdev)
+{
+    free(fsdev->id);
+    free(fsdev->text);
+    free(fsdev->path);
+}
+
 void config_free(struct config *config)
 {
     char *const strings[] = {
         config->machine.kernel_irqchip,
+        config->kvm.device,
         config->machine.oem_id,
         config->machine.oem_table_id,
         config->cpu.model,
@@ -120,12 +129,19 @@ void config_free(struct config *config)
     config_free_properties(config->cpu.properties, config->cpu.property_count);
     config_free_strings(config->serial_chardev, config->serial_count);
     config_free_strings(config->firmware_dirs, config->firmware_dir_count);
+    for (unsigned i = 0; i < config->fw_cfg_count; i++) {
+        free(config->fw_cfg[i].name);
+        free(config->fw_cfg[i].file);
+        free(config->fw_cfg[i].string);
+    }
     for (unsigned i = 0; i < config->chardev_count; i++)
         config_free_chardev(&config->chardevs[i]);
     for (unsigned i = 0; i < config->block_count; i++)
         config_free_block(&config->blocks[i]);
     for (unsigned i = 0; i < config->net_count; i++)
         config_free_net(&config->nets[i]);
+    for (unsigned i = 0; i < config->fsdev_count; i++)
+        config_free_fsdev(&config->fsdevs[i]);
     for (unsigned i = 0; i < config->device_count; i++)
         config_free_device(&config->devices[i]);
     for (unsigned i = 0; i < config->object_count; i++)
@@ -146,6 +162,14 @@ const struct net_config *config_net(const struct config *config, const char *id)
     for (unsigned i = 0; i < config->net_count; i++)
         if (config->nets[i].id && !strcmp(config->nets[i].id, id))
             return &config->nets[i];
+    return NULL;
+}
+
+const struct fs_config *config_fsdev(const struct config *config, const char *id)
+{
+    for (unsigned i = 0; i < config->fsdev_count; i++)
+        if (!strcmp(config->fsdevs[i].id, id))
+            return &config->fsdevs[i];
     return NULL;
 }
 
@@ -187,4 +211,13 @@ u64 device_config_uint(const struct device_config *device, const char *key, u64 
     u64 value;
 
     return text && number_parse(text, UINT64_MAX, &value) == NUMBER_OK ? value : otherwise;
+}
+
+/* As for -m, a number alone counts MiB. */
+u64 device_config_size(const struct device_config *device, const char *key, u64 otherwise)
+{
+    const char *text = device_config_get(device, key);
+    u64 value;
+
+    return text && number_parse_size(text, MIB(1), &value) == NUMBER_OK ? value : otherwise;
 }

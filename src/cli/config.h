@@ -11,12 +11,14 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "host/block.h"
+#include "host/fs.h"
 
 enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 
 #define CONFIG_SERIALS_MAX       4
 #define CONFIG_CHARDEVS_MAX      16
 #define CONFIG_BLOCKS_MAX        32
+#define CONFIG_FSDEVS_MAX        8
 #define CONFIG_DEVICES_MAX       40
 #define CONFIG_DEVICE_PROPS_MAX  32
 #define CONFIG_OBJECTS_MAX       16
@@ -30,6 +32,7 @@ enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 #define CONFIG_CPUS_MAX          16
 #define CONFIG_RAM_MAX           GIB(64)
 #define CONFIG_FIRMWARE_DIRS_MAX 8
+#define CONFIG_FW_CFG_MAX        16
 
 enum chardev_kind {
     CHARDEV_NULL,
@@ -134,6 +137,13 @@ struct cpu_config {
     struct property properties[CONFIG_CPU_PROPS_MAX]; /* key=value where value is not on or off */
 };
 
+/* -fw_cfg: a file for the guest, from a file of the host's or from the command line. */
+struct fw_cfg_config {
+    char *name;
+    char *file; /* one of the two */
+    char *string;
+};
+
 struct smp_config {
     unsigned cpus;
     unsigned sockets;
@@ -172,6 +182,17 @@ struct rtc_config {
 
 enum accel_kind { ACCEL_SOFT, ACCEL_KVM };
 
+struct kvm_config {
+    char *device;   /* NULL: /dev/kvm */
+    bool emulated;  /* also where it runs guests by emulation only */
+    u32 shadow_mem; /* bytes of shadow page tables; 0: the kernel's choice */
+};
+
+struct overcommit_config {
+    bool mem_lock; /* all memory stays in RAM */
+    bool cpu_pm;   /* the guest may stop the host's CPU */
+};
+
 struct config {
     struct machine_config machine;
     struct cpu_config cpu;
@@ -179,6 +200,8 @@ struct config {
     u32 translate; /* accel soft: runs of a block before it is translated to host code; 0: never */
     u64 ram_size;  /* bytes, rounded up to 8 KiB as QEMU does */
 
+    struct kvm_config kvm;
+    struct overcommit_config overcommit;
     unsigned accel_count;
     enum accel_kind accels[CONFIG_ACCELS_MAX]; /* in order of preference; none: the default */
     bool accel_fallback; /* -enable-kvm: go on with soft when KVM cannot run */
@@ -198,6 +221,8 @@ struct config {
 
     unsigned net_count;
     struct net_config nets[CONFIG_NETS_MAX]; /* -netdev and -nic */
+    unsigned fsdev_count;
+    struct fs_config fsdevs[CONFIG_FSDEVS_MAX]; /* -fsdev and -virtfs */
 
     unsigned device_count;
     struct device_config devices[CONFIG_DEVICES_MAX];
@@ -218,6 +243,8 @@ struct config {
     struct rtc_config rtc;
     unsigned firmware_dir_count;
     char *firmware_dirs[CONFIG_FIRMWARE_DIRS_MAX]; /* -L, searched in order */
+    unsigned fw_cfg_count;
+    struct fw_cfg_config fw_cfg[CONFIG_FW_CFG_MAX];
     char *log_path;
     u32 log_items;
 };
@@ -227,9 +254,12 @@ void config_init(struct config *config);
 void config_free(struct config *config);
 void config_free_net(struct net_config *net); /* what it points to */
 
-/* The drive or block node, the network backend, the object, or the chardev with this id, or NULL. */
+void config_free_fsdev(struct fs_config *fsdev);
+
+/* The drive or block node, the network backend, the folder, the object, or the chardev with this id, or NULL. */
 const struct block_config *config_block(const struct config *config, const char *id);
 const struct net_config *config_net(const struct config *config, const char *id);
+const struct fs_config *config_fsdev(const struct config *config, const char *id);
 const struct device_config *config_object(const struct config *config, const char *id);
 const struct chardev_config *config_chardev(const struct config *config, const char *id);
 
@@ -240,6 +270,7 @@ const struct chardev_config *config_chardev(const struct config *config, const c
 const char *device_config_get(const struct device_config *device, const char *key);
 bool device_config_bool(const struct device_config *device, const char *key, bool otherwise);
 u64 device_config_uint(const struct device_config *device, const char *key, u64 otherwise);
+u64 device_config_size(const struct device_config *device, const char *key, u64 otherwise);
 
 /* XX:XX:XX:XX:XX:XX; false when it is not that. */
 bool cli_parse_mac(const char *value, u8 mac[6]);

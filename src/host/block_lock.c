@@ -89,3 +89,10 @@ bool block_lock(int fd, bool write, const char *name, struct error *err)
     }
     return true;
 }
+
+void block_unlock(int fd)
+{
+    struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+    fcntl(fd, F_OFD_SETLK, &lock);
+}

@@ -470,6 +470,13 @@ void virtq_push(struct virtq *q, const struct virtq_chain *chain, u32 written)
     virtq_push_all(q, chain, &written, 1);
 }
 
+void virtq_drop(struct virtq *q, const struct virtq_chain *chain)
+{
+    virtq_dirty_chain(q, chain, chain->in_size);
+    assert(q->state.in_flight);
+    q->state.in_flight--;
+}
+
 /* Did the index pass `event` on its way from `old` to `new`? 2.7.10. */
 static bool virtq_passed(u16 event, u16 new, u16 old)
 {

@@ -73,7 +73,8 @@ def session(bench, case):
         vm.send("\x1a")  # Ctrl-Z: job control works
         vm.expect("Stopped")
         vm.expect(PROMPT)
-        _command(vm, "kill -9 %1; wait; echo gone", r"\ngone")
+        # fg waits for the end of the job; wait does not wait for a stopped one.
+        _command(vm, "kill -9 %1; fg; echo gone", r"\ngone")
         vm.send("exit\n")
         vm.wait(status=0)
         vm.check_terminal_restored()

@@ -696,7 +696,7 @@ static void block_enter_jump(struct cpu *cpu, struct block *b)
     struct jmp_cache_entry *e = block_jmp_slot(cpu, cpu->rip);
     u64 page = block_linear(cpu) >> 12;
 
-    e->rip = cpu->rip;
+    e->rip = cpu->rip | cpu->jmp_base;
     e->key = cpu->jmp_key;
     e->block = b;
     cpu->jmp_pages[page >> 6 & 63] |= BIT64(page & 63);

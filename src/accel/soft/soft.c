@@ -188,6 +188,7 @@ static void soft_startup_signal(struct cpu *cpu)
     cpu->seg[SEG_CS].selector = (u16)(vector << 8);
     cpu->seg[SEG_CS].base = (u64)vector << 12;
     cpu->rip = 0;
+    cpu_mode_update(cpu);
     vcpu->run_state = VCPU_RUNNING;
 }
 
@@ -289,7 +290,7 @@ static inline struct block *soft_next_block(struct cpu *cpu)
 {
     struct jmp_cache_entry *e = block_jmp_slot(cpu, cpu->rip);
 
-    if (likely(e->rip == cpu->rip && e->key == cpu->jmp_key))
+    if (likely(e->rip == (cpu->rip | cpu->jmp_base) && e->key == cpu->jmp_key))
         return e->block;
     cpu->block = NULL;
     return block_find(cpu);
@@ -480,8 +481,9 @@ enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max, bool deli
 
 /* --- Set-up --- */
 
-static bool soft_probe(struct error *err)
+static bool soft_probe(const struct config *config, struct error *err)
 {
+    (void)config;
     (void)err;
     return true;
 }

@@ -190,7 +190,7 @@ struct tlb {
 
 /* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
 struct jmp_cache_entry {
-    u64 rip;
+    u64 rip; /* outside 64-bit mode with the base of CS in the high half: cpu->jmp_base */
     u64 key;
     struct block *block;
 };
@@ -262,6 +262,7 @@ struct cpu {
         context; /* what `tlb` points at; MMU_CHECKED hides the real one: data_context */
     enum mmu_context data_context;
     u64 jmp_key;        /* key of valid jmp_cache entries */
+    u64 jmp_base;       /* part of their rip: the base of CS << 32; 0 in 64-bit mode */
     u64 jmp_epoch;      /* bumped to forget them all */
     u16 tlb_gen_last;   /* generations up to this one are used up */
     unsigned pcid_next; /* round robin */

@@ -185,5 +185,6 @@ void cpu_mode_update(struct cpu *cpu)
         cpu->data_context = MMU_KERNEL;
     cpu->context = tlb_is_checked(cpu) ? MMU_CHECKED : cpu->data_context;
     cpu->tlb = &cpu->tlbs[cpu->context];
+    cpu->jmp_base = cpu->mode & MODE_CS_L ? 0 : cpu->seg[SEG_CS].base << 32;
     tlb_update_key(cpu);
 }

@@ -130,7 +130,7 @@ static int run(struct fixture *f, enum block_op op, u64 offset, void *data, u64 
                              .arg = &done };
 
     block_submit(f->block, &req);
-    for (unsigned i = 0; !done && i < 1000; i++)
+    for (unsigned i = 0; !done && i < 6000; i++)
         loop_poll(f->loop, 10);
     assert_true(done);
     return req.result;
@@ -364,19 +364,15 @@ static void loop_of_backing_files_is_refused(void **state)
 
 static void unsupported_features_are_told(void **state)
 {
-    static const char *const options[] = { "extended_l2=on",
-                                           "encrypt.format=luks,encrypt.key-secret=s",
-                                           "data_file=raw" };
-    static const char *const texts[] = { "extended L2", "encrypted", "external data file" };
+    static const char *const options[] = { "extended_l2=on", "data_file=raw" };
+    static const char *const texts[] = { "extended L2", "external data file" };
     struct fixture *f = *state;
 
     need_qemu_img();
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         struct error err = { "" };
 
-        assert_int_equal(
-            sh(f, "qemu-img create --object secret,id=s,data=x -f qcow2 -o %s disk 1M", options[i]),
-            0);
+        assert_int_equal(sh(f, "qemu-img create -f qcow2 -o %s disk 1M", options[i]), 0);
         assert_null(block_open(&f->config, f->loop, &err));
         assert_non_null(strstr(err.text, texts[i]));
         sh(f, "rm -f disk raw");
@@ -401,6 +397,19 @@ static u64 peek(struct fixture *f, u64 offset)
     assert_int_equal(pread(fd, bytes, 8, (off_t)offset), 8);
     close(fd);
     return load_be64(bytes);
+}
+
+/* The header field is set by hand: making a LUKS image takes qemu-img a time measurement that fails on a busy host. */
+static void encrypted_image_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { "" };
+
+    need_qemu_img();
+    assert_int_equal(sh(f, "qemu-img create -f qcow2 disk 1M"), 0);
+    poke(f, 32, 2ull << 32 | (u32)peek(f, 32)); /* crypt_method: LUKS; l1_size follows it */
+    assert_null(block_open(&f->config, f->loop, &err));
+    assert_non_null(strstr(err.text, "encrypted"));
 }
 
 static void data_over_a_table_is_refused(void **state)
@@ -464,6 +473,7 @@ int main(void)
         TEST(snapshot_mode_leaves_the_image_alone),
         TEST(loop_of_backing_files_is_refused),
         TEST(unsupported_features_are_told),
+        TEST(encrypted_image_is_refused),
         TEST(data_over_a_table_is_refused),
         TEST(tables_outside_the_file_are_an_io_error),
     };
