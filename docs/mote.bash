@@ -17,6 +17,7 @@ _mote()
     -global) files= ;;
     -rtc) files= ;;
     -uuid) files= ;;
+    -overcommit) files= ;;
     -kernel) files=1 ;;
     -initrd) files=1 ;;
     -append) files= ;;
@@ -39,10 +40,10 @@ _mote()
     -action) files= ;;
     -pidfile) files=1 ;;
     -d)
-        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu help" ;;
+        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu exits help" ;;
     -D) files=1 ;;
     *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))
