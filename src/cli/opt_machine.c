@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/number.h"
 #include "cli/suggest.h"
 
 static const char *const cli_irqchip_words[] = { "on", "off", "split", NULL };
@@ -23,12 +24,31 @@ static const struct {
     { "kvm", ACCEL_KVM, "the host's CPU, by Linux KVM" },
 };
 
+/* When blocks become host code: always, never, or at their Nth run. */
+static bool cli_call_translate(struct cli *cli, void *object, const char *value, struct error *err)
+{
+    struct config *config = object;
+    u64 runs;
+
+    (void)cli;
+    if (!strcmp(value, "always"))
+        runs = 1;
+    else if (!strcmp(value, "never"))
+        runs = 0;
+    else if (number_parse(value, UINT16_MAX, &runs) != NUMBER_OK)
+        return error_set(err,
+                         "Parameter 'translate' expects always, never or a number of runs up to %u",
+                         UINT16_MAX);
+    config->translate = (u32)runs;
+    return true;
+}
+
 static const struct key cli_soft_keys[] = {
     { "thread", KEY_WORD, KEY_NOWHERE, .words = cli_threads_words },
     { .name = "tb-size", .type = KEY_UINT, .offset = KEY_NOWHERE },
     { .name = "split-wx", .type = KEY_BOOL, .offset = KEY_NOWHERE },
     { .name = "one-insn-per-tb", .type = KEY_BOOL, .offset = KEY_NOWHERE },
-    { .name = "translate", .type = KEY_UINT, .offset = offsetof(struct config, translate) },
+    { .name = "translate", .type = KEY_CALL, .call = cli_call_translate },
     { .name = NULL },
 };
 
@@ -350,8 +370,10 @@ static bool cli_set_machine(struct cli *cli, const struct keyval_item *item, str
         inner.key += 7;
         return cli_set_memory(cli, &inner, err);
     }
-    if (!strncmp(item->key, "boot.", 5))
-        return true;
+    if (!strncmp(item->key, "boot.", 5)) {
+        inner.key += 5;
+        return cli_set_boot(cli, &inner, err);
+    }
     return key_set(cli, &cli_machine_table, cli->config, item, err);
 }
 
@@ -387,15 +409,5 @@ bool cli_parse_no_acpi(struct cli *cli, const char *value, struct error *err)
     (void)value;
     (void)err;
     cli->config->machine.acpi = OOA_OFF;
-    return true;
-}
-
-bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *err)
-{
-    struct config *config = cli->config;
-
-    if (config->firmware_dir_count == CONFIG_FIRMWARE_DIRS_MAX)
-        return error_set(err, "more than %d folders", CONFIG_FIRMWARE_DIRS_MAX);
-    config->firmware_dirs[config->firmware_dir_count++] = xstrdup(value);
     return true;
 }

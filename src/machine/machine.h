@@ -39,6 +39,7 @@ struct machine {
     const struct config *config;
     struct clock clock;
     struct loop *loop;
+    u64 rom_size; /* of the firmware, mapped after the RAM; 0: none. Set before machine_init */
     struct ram ram;
     struct bus pio;
     struct bus mmio;

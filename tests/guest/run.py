@@ -155,6 +155,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("elf")
     parser.add_argument("--mote", default="build/mote")
+    parser.add_argument("--accel", help="mote's, with its properties")
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--irqchip", choices=["on", "off", "split"])
     parser.add_argument("--reference", default=shutil.which("qemu-system-x86_64"))
@@ -166,7 +167,8 @@ def main():
         print(f"1..{tap.count}")
         return 1 if tap.failed else 0
     excused = differences(guest.name)
-    outcome = run(binary, guest, args.elf, [] if "qemu" in binary else ["-accel", "soft"])
+    accel = args.accel or "soft"
+    outcome = run(binary, guest, args.elf, [] if "qemu" in binary else ["-accel", accel])
     judge(tap, guest, outcome, excused if "qemu" in binary else [])
     if args.reference and not guest.alone and "qemu" not in binary:
         reference = run(args.reference, guest, args.elf)
