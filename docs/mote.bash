@@ -51,10 +51,6 @@ _mote()
     -action) files= ;;
     -pidfile) files=1 ;;
     -d)
-        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu exits help" ;;
-    -D) files=1 ;;
-    *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -serial -chardev -nographic -display -monitor -drive -blockdev -snapshot -device -object -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
         words="boot cpu cpu_reset exits guest_errors in_asm int mmu op out_asm stats unimp help" ;;
     -D) files=1 ;;
     *)

@@ -142,7 +142,7 @@ def on_this_host(tap, mote, guests):
         emulating(tap, mote, guests / "triple.elf")
         stopped(tap, mote, guests)
     else:
-        tap.point("usable on this host" in help_text.split("kvm")[-1], "-accel help says that KVM is usable", help_text)
+        tap.point("usable on this host" in help_text.split("kvm")[-1], "-accel help: KVM is usable", help_text)
         usable(tap, mote, guests / "triple.elf")
     for irqchip in ("split", "on"):
         exits(tap, mote, guests, "virtio", "acpi=off", irqchip)
