@@ -373,6 +373,5 @@ bool cli_claim_net(struct cli *cli, const char *id, struct error *err)
 
         users += used && !strcmp(used, id);
     }
-    return users < 2 ||
-           error_set(err, "can't take value '%.64s': another device uses it", id);
+    return users < 2 || error_set(err, "can't take value '%.64s': another device uses it", id);
 }
