@@ -167,6 +167,7 @@ def byte_channels():
     return [
         Case("channel/hvc-session", channels.hvc_session),
         Case("channel/hvc-session-modern", channels.hvc_session, smp=2, args=modern),
+        Case("channel/hvc-reboot", channels.hvc_reboot),
         Case("channel/port-echo", channels.port_echo),
         Case("channel/port-echo-modern", channels.port_echo, args=modern),
         Case("channel/vsock-host-clients", channels.vsock_host_clients),
