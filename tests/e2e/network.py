@@ -160,7 +160,7 @@ def _inside(vm, command):
 
 
 def _wait_for_tap(vm):
-    command = "ip addr add 10.9.8.1/24 dev mote0 && ip addr add fd09::1/64 dev mote0 nodad; ip link set mote0 up"
+    command = "ip addr add 10.9.8.1/24 dev mote0 && ip addr add fd09::1/64 dev mote0 nodad && ip link set mote0 up"
     deadline = time.monotonic() + WAIT
     while subprocess.run(_inside(vm, command), capture_output=True, check=False).returncode:
         if time.monotonic() > deadline or vm.process.poll() is not None:
