@@ -24,6 +24,7 @@ _mote()
     -bios)
         words="qboot seabios none" ;;
     -L) files=1 ;;
+    -boot) files= ;;
     -fw_cfg) files= ;;
     -serial)
         words="none null stdio mon:stdio pty file: pipe: unix: tcp: telnet: chardev:" ;;
@@ -50,10 +51,10 @@ _mote()
     -action) files= ;;
     -pidfile) files=1 ;;
     -d)
-        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu exits help" ;;
+        words="boot cpu cpu_reset exits guest_errors in_asm int mmu op out_asm stats unimp help" ;;
     -D) files=1 ;;
     *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -fsdev -virtfs -snapshot -device -object -netdev -nic -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -boot -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -fsdev -virtfs -snapshot -device -object -netdev -nic -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -perfmap -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))

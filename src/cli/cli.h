@@ -120,6 +120,7 @@ bool cli_parse_smp(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_no_acpi(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_global(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_boot(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_fw_cfg(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_debugcon(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err);
@@ -158,6 +159,7 @@ bool cli_add_accels(struct cli *cli, const char *list, struct error *err);
 
 /* -smp and -m by another name: set `key` of them. */
 bool cli_set_smp(struct cli *cli, const struct keyval_item *item, struct error *err);
+bool cli_set_boot(struct cli *cli, const struct keyval_item *item, struct error *err);
 bool cli_set_memory(struct cli *cli, const struct keyval_item *item, struct error *err);
 
 /* Once all options are known. `err` gets the whole message, with the option that is at fault. */

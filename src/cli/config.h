@@ -163,6 +163,8 @@ struct machine_config {
     bool auto_kernel_cmdline;
     bool kernel_decompress;
     bool graphics;
+    bool mem_merge; /* advice to the host: guest memory may be merged, may have huge pages */
+    bool hugepages;
     char *kernel_irqchip; /* "on", "off", "split", NULL */
     char *oem_id;         /* ACPI headers: 6 characters, padded with blanks; NULL: the default */
     char *oem_table_id;   /* 8 characters */
@@ -210,6 +212,7 @@ struct config {
     char *initrd;
     char *append;
     char *bios;
+    bool boot_menu; /* firmware offers to choose what to boot */
 
     unsigned serial_count;
     char *serial_chardev[CONFIG_SERIALS_MAX]; /* chardev ids; NULL: "none" */
@@ -247,6 +250,7 @@ struct config {
     struct fw_cfg_config fw_cfg[CONFIG_FW_CFG_MAX];
     char *log_path;
     u32 log_items;
+    bool perfmap;
 };
 
 /* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */

@@ -98,7 +98,8 @@ static bool cli_check_security(struct cli_fsdev *f, struct error *err)
     if (!f->security)
         return error_set(err, "Parameter 'security_model' is missing: %s", valid);
     if (!strcmp(f->security, "mapped-file"))
-        return error_set(err, "security_model=mapped-file is not here; %s is expected", valid);
+        return error_set(err, "this build has no security_model=mapped-file; %s is expected",
+                         valid);
     f->fs.security = !strcmp(f->security, "passthrough") ? FS_PASSTHROUGH
                      : !strcmp(f->security, "none")      ? FS_NONE
                                                          : FS_MAPPED;
@@ -107,9 +108,10 @@ static bool cli_check_security(struct cli_fsdev *f, struct error *err)
 
 static bool cli_check_fsdev(struct cli *cli, struct cli_fsdev *f, struct error *err)
 {
-    if (!f->driver || strcmp(f->driver, "local"))
-        return error_set(err, "fsdriver '%.64s' is not here; 'local' comes first",
-                         f->driver ? f->driver : "");
+    if (!f->driver)
+        return error_set(err, "Parameter 'fsdriver' is missing: 'local' is expected first");
+    if (strcmp(f->driver, "local"))
+        return error_set(err, "this build has no fsdriver '%.64s'; 'local' is expected", f->driver);
     if (!f->fs.path || !f->fs.path[0])
         return error_set(err, "Parameter 'path' is missing: a folder is expected");
     if (!f->fs.id)

@@ -53,9 +53,10 @@ static const char *const cli_netdev_values[] = { "tap",    "user", "stream", "dg
 static const char *const cli_nic_values[] = { "tap",    "user", "stream", "dgram",
                                               "socket", "none", "help",   NULL };
 static const char *const cli_none_values[] = { "none", NULL };
-static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
-                                              "in_asm", "cpu",          "boot", "stats",
-                                              "mmu",    "exits",        "help", NULL };
+static const char *const cli_log_values[] = { "boot",         "cpu",     "cpu_reset", "exits",
+                                              "guest_errors", "in_asm",  "int",       "mmu",
+                                              "op",           "out_asm", "stats",     "unimp",
+                                              "help",         NULL };
 
 /* What QEMU has and we do not may be asked for by saying `none`. */
 static bool cli_parse_none(struct cli *cli, const char *value, struct error *err);
@@ -124,6 +125,9 @@ const struct option cli_options[] = {
       STRING(bios), .values = cli_bios_values },
     { "L", NULL, "FOLDER", SECTION_BOOT, "look for firmware here, too; may be repeated",
       .parse = cli_parse_firmware_dir },
+    { "boot", NULL, "menu=on|off", SECTION_BOOT,
+      "does firmware offer a boot menu? (off); bootindex=N of devices tells in which order it tries them",
+      .parse = cli_parse_boot },
     { "fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", SECTION_BOOT,
       "a file for the guest in the firmware configuration device; names of one's own begin with opt/",
       .parse = cli_parse_fw_cfg, .keys = cli_fw_cfg_keys },
@@ -193,6 +197,8 @@ const struct option cli_options[] = {
 
     { "d", NULL, "ITEM[,ITEM]...", SECTION_DEBUG, "log these items; '-d help' lists them",
       .parse = cli_parse_log_items, .values = cli_log_values },
+    { "perfmap", NULL, NULL, SECTION_DEBUG,
+      "list translated guest code in /tmp/perf-PID.map, by which perf names it", FLAG(perfmap) },
     { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error",
       STRING(log_path) },
 
@@ -202,7 +208,6 @@ const struct option cli_options[] = {
 
     { "no-user-config", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "no-hpet", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
-    { "boot", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "k", NULL, "LANGUAGE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "mem-prealloc", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "msg", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },

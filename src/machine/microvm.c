@@ -377,7 +377,7 @@ static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
     fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, !vm->config->machine.graphics);
     fw_cfg_add_u16(fw, FW_CFG_NB_CPUS, (u16)m->vcpu_count);
     fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, (u16)vm->config->smp.maxcpus);
-    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, 0);
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, vm->config->boot_menu);
     fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
     return fw_cfg_add_file(fw, "bios-geometry", "", 0, FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait),

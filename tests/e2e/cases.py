@@ -7,6 +7,7 @@ import channels
 import checks
 import network
 import seed
+import share
 import storage
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
@@ -198,6 +199,22 @@ def byte_channels():
     ]
 
 
+def shares():
+    """Folders of the host, as the guest's root and beside it; and memory that the guest gives back."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("share/root-none", share.root_none, kernel="vmlinux", mem=256),
+        Case("share/root-mapped", share.root_mapped, kernel="vmlinux", mem=256),
+        Case("share/root-passthrough", share.root_passthrough, kernel="bzImage", mem=256, smp=2, args=modern),
+        Case("share/read-only", share.read_only, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages-modern", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t",
+             args=modern),
+        Case("balloon/target", share.the_target_is_reached, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/deflate-on-oom", share.out_of_memory_deflates, kernel="vmlinux", append="reboot=t"),
+    ]
+
+
 def messages():
     """What the guest kernel complains about, against what it says on QEMU."""
     return [
@@ -218,6 +235,7 @@ CASES = sum([
     legacy_off(),
     console(),
     byte_channels(),
+    shares(),
     ends(),
     bad_options(),
     messages(),

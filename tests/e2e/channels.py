@@ -59,7 +59,7 @@ def _wait_for_size(vm, rows, cols):
 def hvc_session(bench, case):
     """The kernel's console: its own messages, a shell, much output, and a window that changes its size."""
     with _start(bench, case) as vm:
-        vm.expect(r"Linux version")
+        vm.expect(r"Run /init as init process")
         vm.expect(PROMPT)
         vm.send("echo $((6 * 7)) answers\n")
         vm.expect(r"\n42 answers")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Networks: addresses by DHCP, files both ways with their sums compared, forwarded ports, IPv6, taps, machines that talk
-to each other."""
+"""Networks: addresses by DHCP, files both ways with their sums compared, forwarded ports, IPv6, taps, and machines that
+talk to each other."""
 
 import contextlib
 import functools
@@ -103,7 +103,8 @@ def _up(vm):
     vm.expect(PROMPT)
     for line in DHCP_SCRIPT.split("\n"):
         vm.send(line + "\n")
-    _command(vm, "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set lo up; ip link set eth0 up; echo is up", r"\nis up")
+    _command(vm, "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set lo up; ip link set eth0 up; echo is up",
+             r"\nis up")
 
 
 def _serve_in_guest(vm):
@@ -140,7 +141,8 @@ def user(bench, case):
 def restricted(bench, case):
     """Nothing of the host can be reached, and what is forwarded can."""
     port = _free_port()
-    options = f"user,restrict=on,net=192.168.77.0/24,hostfwd=tcp:127.0.0.1:{port}-:80,guestfwd=tcp:192.168.77.9:7-cmd:cat"
+    options = ("user,restrict=on,net=192.168.77.0/24,"
+               f"hostfwd=tcp:127.0.0.1:{port}-:80,guestfwd=tcp:192.168.77.9:7-cmd:cat")
     with bench.start(case, args=("-nic", options)) as vm, _serve(bench.folder(), "127.0.0.1") as server:
         _up(vm)
         _command(vm, "udhcpc -q -n -i eth0 -s /tmp/dhcp", r"dhcp gave 192\.168\.77\.15")
@@ -193,7 +195,8 @@ def tap(bench, case):
         _command(vm, "ping -c 2 fd09::1", r"2 packets transmitted, 2 packets received")
         _command(vm, "ping -c 2 -s 20000 10.9.8.1", r"2 packets transmitted, 2 packets received")
         with _serve_inside(vm, folder):
-            _command(vm, "while ! wget -q -O /dev/null http://10.9.8.1:8000/; do sleep 1; done; echo it listens", r"\nit listens")
+            _command(vm, "while ! wget -q -O /dev/null http://10.9.8.1:8000/; do sleep 1; done; echo it listens",
+                     r"\nit listens")
             for address in (ipaddress.ip_address("10.9.8.1"), ipaddress.ip_address("fd09::1")):
                 host = f"[{address}]" if address.version == 6 else str(address)
                 _get(vm, f"http://{host}:8000/file", md5)

@@ -7,16 +7,20 @@
  */
 #include "accel/soft/cpuid_model.h"
 
-#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "accel/soft/cpuid.h"
+#include "accel/soft/host_cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/config.h"
 #include "machine/topology.h"
+
+#if HOST_X86
+#include <cpuid.h>
+#endif
 
 /* Models as a set. */
 #define M_MAX    BIT(0)
@@ -80,6 +84,7 @@ static const struct model_info models[] = {
 
 /* --- The host --- */
 
+#if HOST_X86
 static void cpuid_host_read(struct cpuid_host *host)
 {
     u32 a, b, c, d, max;
@@ -106,6 +111,23 @@ static bool cpuid_host_has_ymm(const struct cpuid_host *host)
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (low & 6) == 6;
 }
+#else
+/* What the handlers do in C although it needs the host's help elsewhere. */
+static void cpuid_host_read(struct cpuid_host *host)
+{
+    static const enum cpu_feature in_c[] = { FEAT_POPCNT, FEAT_LZCNT, FEAT_BMI1, FEAT_BMI2 };
+
+    memset(host, 0, sizeof(*host));
+    for (unsigned i = 0; i < ARRAY_SIZE(in_c); i++)
+        host->words[cpuid_feature_table[in_c[i]].word] |= BIT(cpuid_feature_table[in_c[i]].bit);
+}
+
+static bool cpuid_host_has_ymm(const struct cpuid_host *host)
+{
+    (void)host;
+    return false;
+}
+#endif
 
 bool cpuid_feature_on_host(const struct cpuid_host *host, enum cpu_feature feature)
 {
