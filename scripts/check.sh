@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 unset MOTE # each build tests its own binary
 
-CHECK_PACKAGES=(clang clang-format clang-tidy cppcheck qemu-system-x86 nasm)
+CHECK_PACKAGES=(clang clang-format clang-tidy cppcheck e2fsprogs iproute2 qemu-system-x86 qemu-utils nasm)
 quick=
 [ "${1:-}" != --quick ] || quick=yes
 failures=0

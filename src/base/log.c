@@ -21,6 +21,7 @@ const struct log_item_info log_items[] = {
     { "boot", LOG_BOOT, "what the loader chose, and why" },
     { "stats", LOG_STATS, "engine statistics at exit" },
     { "mmu", LOG_MMU, "page faults and TLB flushes" },
+    { "exits", LOG_EXITS, "with KVM, why and where guests left it, counted at exit" },
     { NULL, 0, NULL },
 };
 

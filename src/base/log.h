@@ -26,6 +26,7 @@ enum log_item {
     LOG_MMU = BIT(8),          /* page faults and flushes */
     LOG_OP = BIT(9),           /* decoded instructions */
     LOG_OUT_ASM = BIT(10),     /* host code of translated blocks */
+    LOG_EXITS = BIT(11),       /* exits from KVM, counted at exit */
 };
 
 struct log_item_info {

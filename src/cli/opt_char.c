@@ -420,10 +420,10 @@ bool cli_parse_debugcon(struct cli *cli, const char *value, struct error *err)
         return true;
     if (!strncmp(value, "chardev:", 8)) {
         snprintf(device, sizeof(device), "isa-debugcon,chardev=%s", value + 8);
-        return cli_add_implied_device(cli, device, value, err);
+        return cli_add_implied_device(cli, device, device, err);
     }
     return cli_make_backend(cli, "debugcon", value, err) &&
-           cli_add_implied_device(cli, "isa-debugcon,chardev=debugcon", value, err);
+           cli_add_implied_device(cli, "isa-debugcon,chardev=debugcon", "isa-debugcon", err);
 }
 
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err)

@@ -52,11 +52,14 @@ static const struct cli_model cli_models[] = {
       "a port that prints what is written to it" },
     { "virtconsole", cli_virtconsole_keys, NULL, NULL,
       "a console (hvc) on a virtio-serial-device" },
+    { "virtio-9p-device", cli_9p_keys, NULL, "fsdev", "a folder of the host" },
     { "virtio-balloon-device", cli_balloon_keys, NULL, NULL,
       "memory that the guest gives back to the host" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
+    { "virtio-net-device", cli_net_keys, NULL, NULL, "a network card" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
     { "virtio-serial-device", cli_serial_bus_keys, NULL, NULL, "a bus for consoles and ports" },
+    { "virtio-vsock-device", cli_vsock_keys, NULL, "path", "stream sockets to unix sockets" },
     { "virtserialport", cli_serial_port_keys, NULL, NULL,
       "a byte channel on a virtio-serial-device" },
 };
@@ -232,11 +235,16 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
     const char *chardev = device_config_get(device, "chardev");
 
     const char *drive = device_config_get(device, "drive");
+    const char *net = device_config_get(device, "netdev");
 
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
+    if (!cli_check_9p(cli, device, err))
+        return false;
     if (drive && !cli_claim_drive(cli, drive, err))
         return error_prefix(err, "Property '%s.drive': ", device->model);
+    if (net && !cli_claim_net(cli, net, err))
+        return error_prefix(err, "Property '%s.netdev' ", device->model);
     return !chardev || cli_claim_chardev(cli, chardev, err) ||
            error_prefix(err, "Property '%s.chardev': ", device->model);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* -L and -fw_cfg: what firmware is found and finds. */
+/* -L, -boot and -fw_cfg: what firmware is found and finds. */
 #include <string.h>
 
 #include "base/log.h"
@@ -14,6 +14,39 @@ bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *er
         return error_set(err, "more than %d folders", CONFIG_FIRMWARE_DIRS_MAX);
     config->firmware_dirs[config->firmware_dir_count++] = xstrdup(value);
     return true;
+}
+
+/* ---- -boot ---- */
+
+/* The order of drives by letter, splash screens and the like have no meaning on this machine. */
+static const struct key cli_boot_keys[] = {
+    { "menu", KEY_BOOL, offsetof(struct config, boot_menu), .help = "offer a boot menu" },
+    { .name = "order", .type = KEY_STRING, .offset = KEY_NOWHERE },
+    { .name = "once", .type = KEY_STRING, .offset = KEY_NOWHERE },
+    { .name = "splash", .type = KEY_STRING, .offset = KEY_NOWHERE },
+    { .name = "splash-time", .type = KEY_UINT, .offset = KEY_NOWHERE, .max = UINT32_MAX },
+    { .name = "reboot-timeout", .type = KEY_STRING, .offset = KEY_NOWHERE },
+    { .name = "strict", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { .name = NULL },
+};
+
+bool cli_set_boot(struct cli *cli, const struct keyval_item *item, struct error *err)
+{
+    static const struct key_table table = { cli_boot_keys, "Invalid parameter '", "'",
+                                            .bare_ok = false };
+
+    return key_set(cli, &table, cli->config, item, err);
+}
+
+bool cli_parse_boot(struct cli *cli, const char *value, struct error *err)
+{
+    struct keyval kv;
+    bool ok = keyval_parse(&kv, value, "order", err);
+
+    for (unsigned i = 0; ok && i < kv.count; i++)
+        ok = cli_set_boot(cli, &kv.items[i], err);
+    keyval_fini(&kv);
+    return ok;
 }
 
 /* ---- -fw_cfg ---- */

@@ -52,6 +52,10 @@ struct machine {
     unsigned device_count;
     struct device *devices[MACHINE_DEVICES_MAX]; /* in order of creation */
 
+    /* An accelerator with local APICs inside tells here of ends of level-triggered interrupts; vCPU threads. */
+    void (*eoi)(void *arg, u8 vector);
+    void *eoi_arg;
+
     machine_boot_fn *boot;
     void *boot_arg;
 

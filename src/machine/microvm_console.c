@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wiring of virtio-serial buses and the ports on them. */
+/* The wiring of virtio-serial buses, the ports on them, and vsock devices. */
 #include "machine/microvm_console.h"
 
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "machine/virtio_slots.h"
 #include "virtio/console.h"
 #include "virtio/virtio.h"
+#include "virtio/vsock.h"
 
 /* As QEMU names them: by the device's id, or by counting. */
 static void microvm_serial_name(struct microvm_serial_buses *buses, const struct device_config *d)
@@ -78,4 +79,29 @@ bool microvm_serial_add_port(const struct microvm_serial_buses *buses,
     struct virtio *v = microvm_serial_find(buses, d, err);
 
     return v && console_add_port(v, &config, err);
+}
+
+bool microvm_add_vsock_device(struct machine *machine, struct virtio_slots *slots,
+                              const struct device_config *d, struct error *err)
+{
+    struct vsock_config config = {
+        .ram = &machine->ram,
+        .loop = machine->loop,
+        .guest_cid = (u32)device_config_uint(d, "guest-cid", 0),
+        .path = device_config_get(d, "path"),
+    };
+    int slot = virtio_slots_find(slots, d, err);
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    if (config.guest_cid < VSOCK_CID_MIN)
+        return error_set(err, "guest-cid: a number from %u to %u is expected", VSOCK_CID_MIN,
+                         VSOCK_CID_MAX);
+    v = vsock_new(&config, err);
+    if (!v)
+        return false;
+    machine_add_device(machine, &v->dev);
+    virtio_slots_plug(slots, slot, v, d);
+    return true;
 }

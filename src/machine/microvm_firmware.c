@@ -202,7 +202,7 @@ static bool microvm_firmware_add_bootorder(struct microvm_firmware *fw, const st
                                            const struct boot_machine *machine, struct fw_cfg *cfg,
                                            struct error *err)
 {
-    struct microvm_boot_entry entries[CONFIG_DEVICES_MAX];
+    struct microvm_boot_entry entries[CONFIG_DEVICES_MAX] = { 0 };
     unsigned count = microvm_list_boot_entries(config, machine, entries);
     size_t at = 0;
 

@@ -3,7 +3,11 @@
 
 import dataclasses
 
+import channels
 import checks
+import seed
+import share
+import storage
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
 
@@ -61,6 +65,24 @@ def small():
         Case("small/mem3584m", checks.selfcheck, kernel="vmlinux", mem=3584, append=reboot),
     ]
     return rows
+
+
+def seeds():
+    return [
+        Case("seed/all-devices", seed.all_devices),
+        Case("seed/all-devices-no-reboot", seed.all_devices_end),
+        Case("seed/fewest-devices", seed.fewest_devices),
+        Case("seed/fewest-devices-no-reboot", seed.fewest_devices_end),
+    ]
+
+
+def disks():
+    return [
+        Case("disk/kill-raw", storage.kill_raw, kernel="vmlinux"),
+        Case("disk/kill-qcow2", storage.kill_qcow2, kernel="vmlinux"),
+        Case("disk/host-full", storage.host_full, kernel="vmlinux"),
+        Case("disk/image-cut", storage.image_cut, kernel="vmlinux"),
+    ]
 
 
 def legacy_off():
@@ -138,6 +160,37 @@ def bad_options():
     ]
 
 
+def byte_channels():
+    """hvc0, virtio serial ports and vsock, each on a legacy transport and on a modern one."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("channel/hvc-session", channels.hvc_session),
+        Case("channel/hvc-session-modern", channels.hvc_session, smp=2, args=modern),
+        Case("channel/port-echo", channels.port_echo),
+        Case("channel/port-echo-modern", channels.port_echo, args=modern),
+        Case("channel/vsock-host-clients", channels.vsock_host_clients),
+        Case("channel/vsock-host-clients-modern", channels.vsock_host_clients, smp=2, args=modern),
+        Case("channel/vsock-guest-clients", channels.vsock_guest_clients),
+        Case("channel/vsock-guest-clients-modern", channels.vsock_guest_clients, args=modern),
+    ]
+
+
+def shares():
+    """Folders of the host, as the guest's root and beside it; and memory that the guest gives back."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("share/root-none", share.root_none, kernel="vmlinux", mem=256),
+        Case("share/root-mapped", share.root_mapped, kernel="vmlinux", mem=256),
+        Case("share/root-passthrough", share.root_passthrough, kernel="bzImage", mem=256, smp=2, args=modern),
+        Case("share/read-only", share.read_only, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages-modern", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t",
+             args=modern),
+        Case("balloon/target", share.the_target_is_reached, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/deflate-on-oom", share.out_of_memory_deflates, kernel="vmlinux", append="reboot=t"),
+    ]
+
+
 def messages():
     """What the guest kernel complains about, against what it says on QEMU."""
     return [
@@ -149,4 +202,16 @@ def messages():
     ]
 
 
-CASES = boots() + small() + legacy_off() + console() + ends() + bad_options() + messages()
+CASES = sum([
+    boots(),
+    small(),
+    seeds(),
+    disks(),
+    legacy_off(),
+    console(),
+    byte_channels(),
+    shares(),
+    ends(),
+    bad_options(),
+    messages(),
+], [])

@@ -496,8 +496,9 @@ enum soft_stop soft_execute(struct cpu *cpu, u64 stop, u64 blocks_max, bool deli
 
 /* --- Set-up --- */
 
-static bool soft_probe(struct error *err)
+static bool soft_probe(const struct config *config, struct error *err)
 {
+    (void)config;
     (void)err;
     return true;
 }

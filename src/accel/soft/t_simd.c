@@ -271,7 +271,8 @@ void t_simd_rows(struct t_row *rows)
             continue;
         rows[r] = (struct t_row){
             .make = make,
-            .flags = (u8)(simd_needs(row) << T_FPU_SHIFT | (row->flags_w ? T_WRITES : 0)),
+            .flags = (__typeof__(rows->flags))(simd_needs(row) << T_FPU_SHIFT |
+                                               (row->flags_w ? T_WRITES : 0)),
             .use = row->flags_r & (u16)FLAGS_ARITH,
             .def = row->flags_w & (u16)FLAGS_ARITH,
         };

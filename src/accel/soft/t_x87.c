@@ -144,7 +144,8 @@ void t_x87_rows(struct t_row *rows)
                 rows[r] = (struct t_row){
                     .make = t_x87_entries[i].make,
                     .arg = t_x87_entries[i].arg,
-                    .flags = (u8)(FPU_X87 << T_FPU_SHIFT | (row->flags_w ? T_WRITES : 0)),
+                    .flags = (__typeof__(rows->flags))(FPU_X87 << T_FPU_SHIFT |
+                                                       (row->flags_w ? T_WRITES : 0)),
                     .use = row->flags_r & (u16)FLAGS_ARITH,
                     .def = row->flags_w & (u16)FLAGS_ARITH,
                 };

@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "cli/config.h"
+#include "machine/machine.h"
 #include "machine/virtio_slots.h"
 #include "unit/fakes/irq.h"
 #include "virtio/virtio.h"
@@ -19,7 +20,7 @@
 static const struct virtio_ops nothing = { .id = VIRTIO_ID_ENTROPY };
 
 struct fixture {
-    struct bus bus;
+    struct machine machine; /* only its MMIO bus is used */
     struct gsi_table gsi;
     struct fake_irq irq;
     struct virtio_slots slots;
@@ -37,12 +38,12 @@ static int setup(void **state)
     struct fixture *f = &fixture;
 
     memset(f, 0, sizeof(*f));
-    bus_init(&f->bus, "mmio", 0);
+    bus_init(&f->machine.mmio, "mmio", 0);
     gsi_init(&f->gsi);
     for (unsigned i = 0; i < 24; i++)
         gsi_connect(&f->gsi, i, fake_irq_line(&f->irq, i));
-    assert_true(virtio_slots_init(&f->slots, &f->bus, &f->gsi, MAP_VIRTIO_SLOTS, MAP_GSI_VIRTIO_ISA,
-                                  true, &f->err));
+    assert_true(virtio_slots_init(&f->slots, &f->machine, &f->gsi, MAP_VIRTIO_SLOTS,
+                                  MAP_GSI_VIRTIO_ISA, true, &f->err));
     for (unsigned i = 0; i < ARRAY_SIZE(f->devices); i++)
         f->devices[i] =
             (struct virtio){ .ops = &nothing, .features_common = BIT64(28) | BIT64(29) };
@@ -69,7 +70,7 @@ static int add(struct fixture *f, unsigned n, const char *bus)
 
 static u64 window(struct fixture *f, unsigned slot, unsigned offset)
 {
-    return bus_read(&f->bus, MAP_VIRTIO_MMIO + slot * MAP_VIRTIO_MMIO_SIZE + offset, 4);
+    return bus_read(&f->machine.mmio, MAP_VIRTIO_MMIO + slot * MAP_VIRTIO_MMIO_SIZE + offset, 4);
 }
 
 static void devices_fill_the_slots_from_the_top(void **state)
