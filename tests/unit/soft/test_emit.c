@@ -152,7 +152,7 @@ static void simd_has_legacy_and_vex_forms(void **state)
     emit_simd(&e, &vpaddd, 1, 2, scaled(H_R9, H_R10, 2, 16));
     expect("vpaddd ymm1,ymm2,YMMWORD PTR [r9+r10*4+0x10]");
     emit_simd(&e, &vfmadd, 3, 4, emit_gs(0x1000));
-    expect("vfmadd231pd xmm3,xmm4,XMMWORD PTR gs:0x1000");
+    expect("vfmadd231pd xmm3,xmm4,XMMWORD PTR gs:[0x1000]");
 }
 
 static void running_out_of_room_is_remembered(void **state)
