@@ -129,9 +129,9 @@ static void page_fault_finds_the_registers_in_the_image(void **state)
 /* The handler that does the crossing store leaves the host's registers in another state. */
 static void registers_are_loaded_again_after_a_handler(void **state)
 {
-    /* paddd xmm0, xmm0; movups [rbx], xmm0; cpuid; paddd xmm0, xmm0; fld1; */
-    struct rig *r = PREPARE(state, 0x66, 0x0F, 0xFE, 0xC0, 0x0F, 0x11, 0x03, 0x0F, 0xA2, 0x66, 0x0F,
-                            0xFE, 0xC0, 0xD9, 0xE8);
+    /* paddd xmm0, xmm0; movups [rbx], xmm0; cld; paddd xmm0, xmm0; fld1; */
+    struct rig *r = PREPARE(state, 0x66, 0x0F, 0xFE, 0xC0, 0x0F, 0x11, 0x03, 0xFC, 0x66, 0x0F, 0xFE,
+                            0xC0, 0xD9, 0xE8);
 
     for (unsigned i = 0; i < 2; i++) {
         fpu_init(r->cpu);
