@@ -168,7 +168,7 @@ struct xsave_area {
  */
 enum mmu_context { MMU_USER, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_CHECKED, MMU_CONTEXTS };
 
-#define TLB_BITS 12
+#define TLB_BITS 11
 #define TLB_SIZE (1u << TLB_BITS)
 
 /*

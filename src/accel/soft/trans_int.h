@@ -161,6 +161,9 @@ void t_x87_rows(struct t_row *rows);
 #define FPU_AVX BIT(1) /* VEX-encoded instructions are allowed too */
 #define FPU_X87 BIT(2) /* x87 and MMX */
 
+/* Bytes of the memory operand of an instruction that needs them. */
+unsigned t_fpu_bytes(const struct insn *in);
+
 /* Set fpu_needs. */
 void t_fpu_needs(struct t *t);
 
