@@ -186,7 +186,7 @@ struct tlb {
     struct tlb_entry entries[TLB_SIZE];
 };
 
-#define JMP_CACHE_BITS 12
+#define JMP_CACHE_BITS 13
 #define JMP_CACHE_SIZE (1u << JMP_CACHE_BITS)
 
 /* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
@@ -270,7 +270,12 @@ struct cpu {
     u16 tlb_gen_last;   /* generations up to this one are used up */
     unsigned pcid_next; /* round robin */
     struct pcid_slot pcids[PCID_SLOTS];
-    u64 jmp_pages[64];       /* hashed set of pages with jmp_cache entries */
+    u64 jmp_pages[64];  /* hashed set of pages with jmp_cache entries */
+    u16 jmp_kernel_gen; /* in place of tlb_gen in keys of supervisor code: survives writes of CR3 */
+    bool jmp_local;     /* such a key was used for code on a page that is not global */
+    u32 tlb_global_gen; /* global pages' translations of this one are good */
+    u64 large_pages[4]; /* hashed set of 2 MiB ranges with translations from large pages */
+    u64 huge_pages;     /* of 1 GiB ranges with translations from larger ones than these */
     _Atomic bool outside;    /* holds no pointer to a block: the cache may be reused */
     _Atomic u32 cache_epoch; /* of the block cache, as last seen */
     struct block *scratch;   /* for code that is not in RAM */
@@ -301,6 +306,8 @@ struct cpu {
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];
+    u32 tlb_globals[MMU_CONTEXTS]
+                   [TLB_SIZE]; /* of global pages: tlb_global_gen when it was filled */
     struct jmp_cache_entry jmp_cache[JMP_CACHE_SIZE];
 };
 

@@ -30,3 +30,6 @@ void tlb_reset(struct cpu *cpu);
 
 /* Forget which blocks are at which linear addresses (the block cache has dropped some). */
 void tlb_forget_blocks(struct cpu *cpu);
+
+/* A translation of `addr` comes from a page of this size in the tables: INVLPG concerns its neighbours too. */
+void tlb_note_large(struct cpu *cpu, gva addr, unsigned page_shift);

@@ -22,8 +22,10 @@ struct walk_context {
 struct walk_result {
     gpa page; /* physical address of the 4 KiB page */
     bool read, write, exec;
-    bool dirty; /* the D bit is set: writes need no walk */
-    u32 code;   /* error code of the page fault when the walk failed */
+    bool dirty;    /* the D bit is set: writes need no walk */
+    bool global;   /* survives writes of CR3 */
+    u8 page_shift; /* log2 of the bytes of the page in the tables */
+    u32 code;      /* error code of the page fault when the walk failed */
 };
 
 /*

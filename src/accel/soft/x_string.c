@@ -140,6 +140,18 @@ static void movs_one(struct cpu *cpu, const struct insn *in, gva src, gva dst, u
 
 /* --- STOS --- */
 
+static void stos_fill(const struct string_run *run, u64 value)
+{
+    u8 *dst = run->dst;
+    u64 count = run->count;
+
+    switch (run->log2) {
+    case 1: __asm__ volatile("rep stosw" : "+D"(dst), "+c"(count) : "a"(value) : "memory"); break;
+    case 2: __asm__ volatile("rep stosl" : "+D"(dst), "+c"(count) : "a"(value) : "memory"); break;
+    default: __asm__ volatile("rep stosq" : "+D"(dst), "+c"(count) : "a"(value) : "memory"); break;
+    }
+}
+
 static void stos_run(struct cpu *cpu, struct string_run *run)
 {
     u64 value = cpu->gpr[RAX], bytes = run->count << run->log2;
@@ -147,8 +159,7 @@ static void stos_run(struct cpu *cpu, struct string_run *run)
     if (run->log2 == 0 || value == 0)
         memset(run->dst, (int)(value & 0xFF), bytes);
     else
-        for (u64 i = 0; i < run->count; i++)
-            element_set(run->dst + (i << run->log2), run->log2, value);
+        stos_fill(run, value);
     mem_stored(cpu, run->dst, (unsigned)bytes);
 }
 
