@@ -73,8 +73,6 @@ static void mem_tlb_fill(struct cpu *cpu, enum mmu_context context, gva addr, u8
     if (access == ACCESS_EXEC)
         e->tag_x = tag;
     cpu->tlb_globals[context][e - cpu->tlbs[context].entries] = r->global ? cpu->tlb_global_gen : 0;
-    if (r->page_shift > 12)
-        tlb_note_large(cpu, addr, r->page_shift);
 }
 
 static u64 mem_retag(u64 tag, u64 wanted)
@@ -141,6 +139,8 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
     if (offset < 0)
         return;
     piece->host = cpu->soft->ram_host + offset + (addr & 0xFFF);
+    if (r.shift > 12)
+        tlb_note_large(cpu, addr, r.shift);
     mem_tlb_fill(cpu, context, addr, cpu->soft->ram_host + offset, &r, access);
 }
 

@@ -186,8 +186,11 @@ struct tlb {
     struct tlb_entry entries[TLB_SIZE];
 };
 
-#define JMP_CACHE_BITS 13
-#define JMP_CACHE_SIZE (1u << JMP_CACHE_BITS)
+/* Hashed set of the 2 MiB regions of which parts are in the TLB. */
+#define TLB_LARGE_WORDS 64
+
+#define JMP_CACHE_BITS  13
+#define JMP_CACHE_SIZE  (1u << JMP_CACHE_BITS)
 
 /* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
 struct jmp_cache_entry {
@@ -270,12 +273,12 @@ struct cpu {
     u16 tlb_gen_last;   /* generations up to this one are used up */
     unsigned pcid_next; /* round robin */
     struct pcid_slot pcids[PCID_SLOTS];
-    u64 jmp_pages[64];  /* hashed set of pages with jmp_cache entries */
+    u64 tlb_large[TLB_LARGE_WORDS]; /* pages of 2 MiB: INVLPG forgets all their parts */
+    u64 tlb_huge;      /* hashed set of 1 GiB regions with larger ones: INVLPG forgets everything */
+    u64 jmp_pages[64]; /* hashed set of pages with jmp_cache entries */
     u16 jmp_kernel_gen; /* in place of tlb_gen in keys of supervisor code: survives writes of CR3 */
     bool jmp_local;     /* such a key was used for code on a page that is not global */
     u32 tlb_global_gen; /* global pages' translations of this one are good */
-    u64 large_pages[4]; /* hashed set of 2 MiB ranges with translations from large pages */
-    u64 huge_pages;     /* of 1 GiB ranges with translations from larger ones than these */
     _Atomic bool outside;    /* holds no pointer to a block: the cache may be reused */
     _Atomic u32 cache_epoch; /* of the block cache, as last seen */
     struct block *scratch;   /* for code that is not in RAM */

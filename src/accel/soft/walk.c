@@ -217,9 +217,9 @@ static enum walk_step walk_once(const struct walk_context *c, const struct walk_
     if (!walk_set_accessed(f, entries, f->levels, level, access == ACCESS_WRITE))
         return WALK_AGAIN;
     r->page = walk_leaf_page(f, level, entries[level].value, addr) & c->phys_mask;
+    r->shift = (u8)(12 + f->index_bits * (level - 1));
     r->dirty = entries[level].value & PTE_D;
     r->global = (c->cr4 & CR4_PGE) && (entries[level].value & PTE_G);
-    r->page_shift = (u8)(12 + f->index_bits * (level - 1));
     return WALK_DONE;
 }
 
@@ -229,11 +229,11 @@ bool walk(const struct walk_context *c, gva addr, enum access access, struct wal
 
     if (!(c->cr0 & CR0_PG)) {
         *r = (struct walk_result){ .page = addr & ~(u64)0xFFF & c->phys_mask,
+                                   .shift = 12,
                                    .read = true,
                                    .write = true,
                                    .exec = true,
-                                   .dirty = true,
-                                   .page_shift = 12 };
+                                   .dirty = true };
         return true;
     }
     do {
