@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEBUG_EXIT = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
@@ -20,17 +21,46 @@ def arguments(description, runs):
     return parser
 
 
-def binaries(args):
-    """name -> path, mote first."""
+def engines(args):
+    """name -> command line up to the accelerator: mote's two ways to run, and QEMU's."""
     found = {}
-    for name, path in (("mote", args.mote), ("QEMU TCG", args.reference)):
+    for name, path, accel in (("interpreter", args.mote, "soft,translate=0"),
+                              ("translator", args.mote, "soft,translate=16"),
+                              ("QEMU TCG", args.reference, "tcg")):
         if path:
-            found[name] = shutil.which(path) or sys.exit(f"no such binary: {path}")
+            found[name] = [shutil.which(path) or sys.exit(f"no such binary: {path}"), "-accel", accel]
     return found
 
 
-def is_qemu(binary):
-    return "qemu" in os.path.basename(binary)
+def tsc_khz():
+    """The rate of the TSC, to 10 parts in a million: guests of QEMU have to be told (see bench/boot.py)."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, binary = pathlib.Path(folder) / "tsc.c", pathlib.Path(folder) / "tsc"
+        source.write_text("""
+            #include <stdio.h>
+            #include <time.h>
+            #include <x86intrin.h>
+            static double now(void)
+            {
+                struct timespec ts;
+                clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+                return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+            }
+            int main(void)
+            {
+                double begin = now(), end;
+                unsigned long long tsc = __rdtsc();
+                while ((end = now()) < begin + 20e6)
+                    continue;
+                printf("%.0f", (double)(__rdtsc() - tsc) / (end - begin) * 1e6);
+            }
+        """)
+        subprocess.run(["gcc", "-O2", "-o", str(binary), str(source)], check=True)
+        return int(subprocess.run([str(binary)], stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
+def is_qemu(command):
+    return "qemu" in os.path.basename(command[0])
 
 
 def median(values):
@@ -55,15 +85,16 @@ def assemble(source, folder):
 
 
 def table(title, rows, columns):
-    """rows: name -> list of numbers in the order of columns; the last column is mote over QEMU if both are there."""
+    """rows: name -> list of numbers in the order of columns. When QEMU is the last column, the others' ratios to it."""
     print(f"\n{title}\n")
     names = list(columns)
-    both = len(names) == 2
-    heads = names + (["mote / QEMU"] if both else [])
+    compared = names[:-1] if len(names) > 1 and "QEMU" in names[-1] else []
+    heads = names + [f"{name}/QEMU" for name in compared]
     width = max(len(name) for name in rows) + 2
-    print(" " * width + "".join(f"{head:>14}" for head in heads))
+    print(" " * width + "".join(f"{head:>18}" for head in heads))
     for name, values in rows.items():
-        cells = [f"{value:>14.3f}" if value is not None else f"{'-':>14}" for value in values]
-        if both and None not in values and values[1]:
-            cells.append(f"{values[0] / values[1]:>14.2f}")
+        cells = [f"{value:>18.3f}" if value is not None else f"{'-':>18}" for value in values]
+        for index in range(len(compared)):
+            both = values[index] is not None and values[-1]
+            cells.append(f"{values[index] / values[-1]:>18.2f}" if both else f"{'-':>18}")
         print(f"{name:<{width}}" + "".join(cells))

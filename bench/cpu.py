@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The speed of guest code: loops of cpu.S with known instruction counts, in millions of instructions a second
-(strings: MiB/s; faults: thousands a second). Medians; mote and QEMU take turns."""
+(strings: MiB/s; faults: thousands a second). Medians; mote's interpreter, its translator and QEMU take turns."""
 
 import re
 import subprocess
@@ -22,45 +22,37 @@ COUNTS = {
 }
 
 
-def tsc_hz():
-    """What the guest's TSC counts, as the host's does: measured through a file of the kernel, else by cpuinfo."""
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("cpu MHz"):
-            return float(line.split(":")[1]) * 1e6
-    raise SystemExit("no TSC frequency")
-
-
-def run(binary, elf):
+def run(command, elf):
     """name -> TSC ticks, and the wall seconds of the whole."""
     start = time.monotonic()
-    done = subprocess.run([binary, "-M", "microvm", "-cpu", "max", "-m", "64", "-nodefaults", "-nographic",
-                           "-no-reboot", "-serial", "stdio", *common.DEBUG_EXIT, "-kernel", elf],
+    done = subprocess.run(command + ["-M", "microvm", "-cpu", "max", "-m", "64", "-nodefaults", "-nographic",
+                                     "-no-reboot", "-serial", "stdio", *common.DEBUG_EXIT, "-kernel", elf],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     values = dict(re.findall(r"val (\w+) ([0-9a-f]+)", done.stdout.decode()))
     if set(values) != set(COUNTS):
-        raise SystemExit(f"{binary}: {done.stdout.decode()}")
+        raise SystemExit(f"{command}: {done.stdout.decode()}")
     return {name: int(value, 16) for name, value in values.items()}, time.monotonic() - start
 
 
 def main():
     args = common.arguments(__doc__, runs=5).parse_args()
-    binaries = common.binaries(args)
-    hertz = tsc_hz()
-    results = {name: [] for name in binaries}
-    walls = {name: [] for name in binaries}
+    engines = common.engines(args)
+    hertz = common.tsc_khz() * 1000
+    results = {name: [] for name in engines}
+    walls = {name: [] for name in engines}
     with tempfile.TemporaryDirectory() as folder:
         elf = common.assemble(common.ROOT / "bench/cpu.S", folder)
         for _ in range(args.runs):
-            for name, path in binaries.items():
-                ticks, wall = run(path, elf)
+            for name, command in engines.items():
+                ticks, wall = run(command, elf)
                 results[name].append(ticks)
                 walls[name].append(wall)
     rows = {}
     for loop, (units, unit) in COUNTS.items():
         rows[f"{loop}, {unit}"] = [units / (common.median([r[loop] for r in results[name]]) / hertz)
-                                   for name in binaries]
-    rows["whole run, s"] = [common.median(walls[name]) for name in binaries]
-    common.table(f"Speed of guest code, median of {args.runs}", rows, binaries)
+                                   for name in engines]
+    rows["whole run, s"] = [common.median(walls[name]) for name in engines]
+    common.table(f"Speed of guest code, median of {args.runs}", rows, engines)
 
 
 if __name__ == "__main__":

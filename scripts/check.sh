@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 unset MOTE # each build tests its own binary
 
-CHECK_PACKAGES=(clang clang-format clang-tidy cppcheck qemu-system-x86 nasm)
+CHECK_PACKAGES=(clang clang-format clang-tidy cppcheck e2fsprogs iproute2 qemu-system-x86 qemu-utils nasm)
 quick=
 [ "${1:-}" != --quick ] || quick=yes
 failures=0
@@ -58,6 +58,9 @@ packages_install "${BUILD_PACKAGES[@]}" "${CHECK_PACKAGES[@]}"
 build gcc gcc --buildtype=release
 build clang clang --buildtype=release
 build asan gcc --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+
+# Before the tests that need it, since it takes minutes; the cache keeps it.
+[ -n "$quick" ] || step "making the guest kernel" guest/build-kernel.sh
 
 # The sanitizers slow a guest down some ten times.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}

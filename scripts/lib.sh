@@ -4,7 +4,7 @@
 
 CACHE=${MOTE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mote}
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3
-  zlib1g-dev libzstd-dev liblz4-dev liblzma-dev liburing-dev libcmocka-dev)
+  zlib1g-dev libzstd-dev liblz4-dev liblzma-dev liburing-dev libslirp-dev libcmocka-dev)
 
 say() {
   printf '>> %s\n' "$*" >&2

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "accel/accel.h"
 #include "accel/soft/cpuid.h"
 #include "base/log.h"
 #include "cli/config.h"
@@ -15,6 +16,7 @@
 
 static const struct cli_hooks main_hooks = {
     .cpu_help = cpuid_print_help,
+    .accel_help = accel_print_help,
 };
 
 static void main_terminate(void *arg)

@@ -299,10 +299,6 @@ static bool boot_place_initrd(struct boot_plan *plan, struct error *err)
 
 /* --- Tables --- */
 
-/*
- * Highest transport first, the order in which QEMU's microvm lists them: the first -device is
- * there.
- */
 static int boot_compare_slots(const void *a, const void *b)
 {
     const struct boot_slot *left = a, *right = b;
@@ -310,16 +306,48 @@ static int boot_compare_slots(const void *a, const void *b)
     return left->base > right->base ? -1 : left->base < right->base;
 }
 
-static void boot_describe_tables(struct boot_plan *plan, const struct boot_machine *machine,
-                                 const struct boot_slot *slots)
+void boot_sort_slots(const struct boot_machine *machine, struct boot_slot sorted[BOOT_SLOTS_MAX])
 {
-    u8 apic_ids[MACHINE_VCPUS_MAX];
+    assert(machine->slot_count <= BOOT_SLOTS_MAX);
+    memcpy(sorted, machine->slots, machine->slot_count * sizeof(sorted[0]));
+    qsort(sorted, machine->slot_count, sizeof(sorted[0]), boot_compare_slots);
+}
 
+static void boot_copy_apic_ids(const struct boot_machine *machine, u8 apic_ids[MACHINE_VCPUS_MAX])
+{
     assert(machine->cpu_count > 0 && machine->cpu_count <= MACHINE_VCPUS_MAX);
     for (unsigned i = 0; i < machine->cpu_count; i++) {
         assert(machine->apic_ids[i] < 0xFF);
         apic_ids[i] = (u8)machine->apic_ids[i];
     }
+}
+
+void boot_build_acpi(const struct boot_machine *machine, struct acpi_tables *tables)
+{
+    struct boot_slot slots[BOOT_SLOTS_MAX];
+    u8 apic_ids[MACHINE_VCPUS_MAX];
+
+    boot_sort_slots(machine, slots);
+    boot_copy_apic_ids(machine, apic_ids);
+    acpi_build(tables, &(struct acpi_config){
+                           .apic_ids = apic_ids,
+                           .cpu_count = machine->cpu_count,
+                           .slots = slots,
+                           .slot_count = machine->slot_count,
+                           .fw_cfg = machine->fw_cfg,
+                           .serial = machine->serial,
+                           .rtc = machine->rtc,
+                           .ioapic2 = machine->ioapic2,
+                           .oem_id = machine->oem_id,
+                           .oem_table_id = machine->oem_table_id,
+                       });
+}
+
+static void boot_describe_tables(struct boot_plan *plan, const struct boot_machine *machine)
+{
+    u8 apic_ids[MACHINE_VCPUS_MAX];
+
+    boot_copy_apic_ids(machine, apic_ids);
     e820_build(&plan->e820, plan->options.ram_below_4g, plan->options.ram_above_4g, plan->acpi);
     plan->mptable_size = mptable_build(plan->mptable, MAP_MPTABLE,
                                        &(struct mptable_config){
@@ -330,16 +358,7 @@ static void boot_describe_tables(struct boot_plan *plan, const struct boot_machi
                                        });
     if (!plan->acpi)
         return;
-    acpi_build(&plan->acpi_tables, &(struct acpi_config){
-                                       .apic_ids = apic_ids,
-                                       .cpu_count = machine->cpu_count,
-                                       .slots = slots,
-                                       .slot_count = machine->slot_count,
-                                       .fw_cfg = machine->fw_cfg,
-                                       .serial = machine->serial,
-                                       .rtc = machine->rtc,
-                                       .ioapic2 = machine->ioapic2,
-                                   });
+    boot_build_acpi(machine, &plan->acpi_tables);
     acpi_link(&plan->acpi_tables, BOOT_ACPI_TABLES);
 }
 
@@ -350,10 +369,9 @@ bool boot_plan_describe(struct boot_plan *plan, const struct boot_machine *machi
     struct boot_slot slots[BOOT_SLOTS_MAX];
     u64 length;
 
-    assert(machine->slot_count <= BOOT_SLOTS_MAX && !plan->cmdline);
-    memcpy(slots, machine->slots, sizeof(slots));
-    qsort(slots, machine->slot_count, sizeof(slots[0]), boot_compare_slots);
-    boot_describe_tables(plan, machine, slots);
+    assert(!plan->cmdline);
+    boot_sort_slots(machine, slots);
+    boot_describe_tables(plan, machine);
     plan->cmdline =
         cmdline_new(plan->options.append, slots, append_slots ? machine->slot_count : 0);
     length = strlen(plan->cmdline);

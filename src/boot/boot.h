@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "boot/acpi.h"
 #include "boot/cmdline.h"
 #include "machine/machine.h"
 
@@ -49,7 +50,18 @@ struct boot_machine {
     bool serial;
     bool rtc;
     bool ioapic2;
+    const char *oem_id; /* of the ACPI tables; NULL: the defaults of acpi.h */
+    const char *oem_table_id;
 };
+
+/*
+ * The populated transports, highest first: the order in which QEMU's microvm lists them, because the
+ * first -device is there.
+ */
+void boot_sort_slots(const struct boot_machine *machine, struct boot_slot sorted[BOOT_SLOTS_MAX]);
+
+/* The machine's ACPI tables, unlinked. */
+void boot_build_acpi(const struct boot_machine *machine, struct acpi_tables *tables);
 
 /*
  * Open and check the files, put the kernel into `ram`, decide about ACPI. NULL and `err`, a

@@ -77,6 +77,8 @@ extern const char *const cli_section_names[];
 
 /* Keys, for help. */
 extern const struct key cli_machine_keys[];
+extern const struct key cli_kvm_keys[];
+extern const struct key cli_overcommit_keys[];
 extern const struct key cli_memory_keys[];
 extern const struct key cli_smp_keys[];
 extern const struct key cli_action_keys[];
@@ -84,10 +86,21 @@ extern const struct key cli_rtc_keys[];
 extern const struct key cli_name_keys[];
 extern const struct key cli_drive_keys[];
 extern const struct key cli_blockdev_keys[];
+extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
+extern const struct key cli_fw_cfg_keys[];
+extern const struct key cli_net_keys[];
+extern const struct key cli_fsdev_keys[];
+extern const struct key cli_virtfs_keys[];
+extern const struct key cli_9p_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
+extern const struct key cli_serial_bus_keys[];
+extern const struct key cli_virtconsole_keys[];
+extern const struct key cli_serial_port_keys[];
+extern const struct key cli_vsock_keys[];
+extern const struct key cli_vhost_vsock_keys[];
 
 /* What all virtio devices have. */
 #define CLI_VIRTIO_KEYS \
@@ -108,13 +121,21 @@ bool cli_parse_smp(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_no_acpi(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_global(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_boot(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_fw_cfg(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_debugcon(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_chardev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nographic(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_netdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_nic(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_fsdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_virtfs(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_overcommit(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_action(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_name(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_uuid(struct cli *cli, const char *value, struct error *err);
@@ -139,6 +160,7 @@ bool cli_add_accels(struct cli *cli, const char *list, struct error *err);
 
 /* -smp and -m by another name: set `key` of them. */
 bool cli_set_smp(struct cli *cli, const struct keyval_item *item, struct error *err);
+bool cli_set_boot(struct cli *cli, const struct keyval_item *item, struct error *err);
 bool cli_set_memory(struct cli *cli, const struct keyval_item *item, struct error *err);
 
 /* Once all options are known. `err` gets the whole message, with the option that is at fault. */
@@ -157,6 +179,11 @@ bool cli_claim_chardev(struct cli *cli, const char *id, struct error *err);
 
 /* There is such a drive, and one device uses it. */
 bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
+
+/* The same for a network backend. */
+bool cli_claim_net(struct cli *cli, const char *id, struct error *err);
+/* A device with a folder: it is there, and has a mount tag. */
+bool cli_check_9p(const struct cli *cli, const struct device_config *device, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

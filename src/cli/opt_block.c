@@ -120,7 +120,8 @@ const struct key cli_blk_keys[] = {
     { "write-zeroes", KEY_BOOL, KEY_NOWHERE, .help = "offer the write zeroes command (on)" },
     { "config-wce", KEY_BOOL, KEY_NOWHERE, .help = "the driver may choose the cache mode (on)" },
     { .name = "share-rw", .type = KEY_BOOL, .offset = KEY_NOWHERE },
-    { .name = "bootindex", .type = KEY_UINT, .offset = KEY_NOWHERE },
+    { "bootindex", KEY_UINT, KEY_NOWHERE, .max = INT32_MAX,
+      .help = "place in the firmware's boot order (none)" },
     CLI_VIRTIO_KEYS,
 };
 

@@ -382,28 +382,48 @@ static bool cli_fill_serial(struct cli *cli, const struct cli_serial_kind *kind,
     return true;
 }
 
-/* A backend of its own for serial port `n`. */
-static bool cli_make_serial(struct cli *cli, unsigned n, const char *value, struct error *err)
+/* A backend of its own, named `id`, for the device that -serial and its like describe. */
+static bool cli_make_backend(struct cli *cli, const char *id, const char *value, struct error *err)
 {
     bool mux = !strncmp(value, "mon:", 4);
     const struct cli_serial_kind *kind;
     struct chardev_config *chardev;
-    char id[16];
 
     value += mux ? 4 : 0;
     kind = cli_find_serial_kind(value, err);
     chardev = kind ? cli_new_chardev(cli, kind->kind, err) : NULL;
     if (!chardev)
         return false;
-    snprintf(id, sizeof(id), "serial%u", n);
     chardev->id = xstrdup(id);
     chardev->mux = mux;
     chardev->signal = !mux;
-    if (!cli_fill_serial(cli, kind, chardev, value, err) ||
-        !cli_check_chardev_id(cli, chardev, err))
+    return cli_fill_serial(cli, kind, chardev, value, err) &&
+           cli_check_chardev_id(cli, chardev, err);
+}
+
+static bool cli_make_serial(struct cli *cli, unsigned n, const char *value, struct error *err)
+{
+    char id[16];
+
+    snprintf(id, sizeof(id), "serial%u", n);
+    if (!cli_make_backend(cli, id, value, err))
         return false;
     cli->config->serial_chardev[n] = xstrdup(id);
     return true;
+}
+
+bool cli_parse_debugcon(struct cli *cli, const char *value, struct error *err)
+{
+    char device[128];
+
+    if (!strcmp(value, "none"))
+        return true;
+    if (!strncmp(value, "chardev:", 8)) {
+        snprintf(device, sizeof(device), "isa-debugcon,chardev=%s", value + 8);
+        return cli_add_implied_device(cli, device, device, err);
+    }
+    return cli_make_backend(cli, "debugcon", value, err) &&
+           cli_add_implied_device(cli, "isa-debugcon,chardev=debugcon", "isa-debugcon", err);
 }
 
 bool cli_parse_serial(struct cli *cli, const char *value, struct error *err)

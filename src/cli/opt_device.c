@@ -50,8 +50,20 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "vhost-vsock-device", cli_vhost_vsock_keys, NULL, "guest-cid",
+      "sockets to the host's vsock, by its kernel" },
+    { "virtconsole", cli_virtconsole_keys, NULL, NULL,
+      "a console (hvc) on a virtio-serial-device" },
+    { "virtio-9p-device", cli_9p_keys, NULL, "fsdev", "a folder of the host" },
+    { "virtio-balloon-device", cli_balloon_keys, NULL, NULL,
+      "memory that the guest gives back to the host" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
+    { "virtio-net-device", cli_net_keys, NULL, NULL, "a network card" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
+    { "virtio-serial-device", cli_serial_bus_keys, NULL, NULL, "a bus for consoles and ports" },
+    { "virtio-vsock-device", cli_vsock_keys, NULL, "path", "stream sockets to unix sockets" },
+    { "virtserialport", cli_serial_port_keys, NULL, NULL,
+      "a byte channel on a virtio-serial-device" },
 };
 
 /* Properties of the transport of virtio devices: set by -global alone. */
@@ -93,6 +105,16 @@ static bool cli_refuse_model(const char *model, struct error *err)
 
 /* ---- -device ---- */
 
+/* What a model goes on, by its name. */
+static const char *cli_bus_kind(const struct cli_model *model)
+{
+    if (model->bus)
+        return "ISA";
+    if (!strncmp(model->name, "virtconsole", 11) || !strncmp(model->name, "virtserial", 10))
+        return "virtio-serial-bus";
+    return "virtio-bus";
+}
+
 static bool cli_device_help(struct cli *cli, const char *model, struct error *err)
 {
     const struct key *keys = model ? cli_device_keys(model) : NULL;
@@ -101,7 +123,7 @@ static bool cli_device_help(struct cli *cli, const char *model, struct error *er
         printf("Devices:\n");
         for (size_t i = 0; i < ARRAY_SIZE(cli_models); i++)
             printf("name \"%s\", bus %s, desc \"%s\"\n", cli_models[i].name,
-                   cli_models[i].bus ? "ISA" : "virtio-bus", cli_models[i].help);
+                   cli_bus_kind(&cli_models[i]), cli_models[i].help);
     } else if (keys) {
         printf("%s options:\n", model);
         key_print_help(stdout, keys);
@@ -217,11 +239,16 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
     const char *chardev = device_config_get(device, "chardev");
 
     const char *drive = device_config_get(device, "drive");
+    const char *net = device_config_get(device, "netdev");
 
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
+    if (!cli_check_9p(cli, device, err))
+        return false;
     if (drive && !cli_claim_drive(cli, drive, err))
         return error_prefix(err, "Property '%s.drive': ", device->model);
+    if (net && !cli_claim_net(cli, net, err))
+        return error_prefix(err, "Property '%s.netdev' ", device->model);
     return !chardev || cli_claim_chardev(cli, chardev, err) ||
            error_prefix(err, "Property '%s.chardev': ", device->model);
 }

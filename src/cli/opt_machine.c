@@ -58,9 +58,20 @@ static bool cli_call_irqchip(struct cli *cli, void *object, const char *value, s
     return cli_set_kernel_irqchip(cli, value, err);
 }
 
-static const struct key cli_kvm_keys[] = {
-    { "kernel-irqchip", KEY_CALL, 0, .call = cli_call_irqchip },
-    { .name = "kvm-shadow-mem", .type = KEY_UINT, .offset = KEY_NOWHERE },
+static const char *const cli_vmexit_words[] = { "run", "internal-error", "disable", NULL };
+
+const struct key cli_kvm_keys[] = {
+    { "device", KEY_STRING, offsetof(struct config, kvm.device),
+      .help = "KVM's device (/dev/kvm)" },
+    { "emulated", KEY_BOOL, offsetof(struct config, kvm.emulated),
+      .help = "use KVM also where it only emulates, which is slow (off)" },
+    { "kernel-irqchip", KEY_CALL, 0, .call = cli_call_irqchip, .words = cli_irqchip_words,
+      .help = "what of the interrupt controllers is in the host kernel: on, off or split (split)" },
+    { "kvm-shadow-mem", KEY_UINT, offsetof(struct config, kvm.shadow_mem),
+      .help = "bytes for the kernel's shadow page tables (its own choice)" },
+    { .name = "honor-guest-pat", .type = KEY_ON_OFF_AUTO, .offset = KEY_NOWHERE },
+    { "notify-vmexit", KEY_WORD, KEY_NOWHERE, .words = cli_vmexit_words },
+    { .name = "notify-window", .type = KEY_UINT, .offset = KEY_NOWHERE },
     { .name = "dirty-ring-size", .type = KEY_UINT, .offset = KEY_NOWHERE },
     { .name = NULL },
 };
@@ -108,28 +119,35 @@ static bool cli_add_accel(struct cli *cli, const char *name, enum accel_kind *ki
     return true;
 }
 
-/*
- * The value of -M accel=: names with colons between, in order of preference. The last such option
- * counts.
- */
-bool cli_add_accels(struct cli *cli, const char *list, struct error *err)
+/* Names with colons between, in order of preference; `kind` gets the first one's. */
+static bool cli_add_accel_list(struct cli *cli, const char *list, enum accel_kind *kind,
+                               struct error *err)
 {
-    enum accel_kind kind;
+    enum accel_kind other, *to = kind;
     char name[32];
 
-    if (!cli->accel_by_option)
-        cli->config->accel_count = 0;
-    cli->accel_by_machine = true;
     while (true) {
         size_t length = strcspn(list, ":");
 
         snprintf(name, sizeof(name), "%.*s", (int)MIN(length, sizeof(name) - 1), list);
-        if (!cli_add_accel(cli, name, &kind, err))
+        if (!cli_add_accel(cli, name, to, err))
             return false;
         if (!list[length])
             return true;
         list += length + 1;
+        to = &other;
     }
+}
+
+/* The value of -M accel=. The last such option counts. */
+bool cli_add_accels(struct cli *cli, const char *list, struct error *err)
+{
+    enum accel_kind kind;
+
+    if (!cli->accel_by_option)
+        cli->config->accel_count = 0;
+    cli->accel_by_machine = true;
+    return cli_add_accel_list(cli, list, &kind, err);
 }
 
 static bool cli_accel_help(struct cli *cli)
@@ -137,6 +155,10 @@ static bool cli_accel_help(struct cli *cli)
     printf("Accelerators:\n");
     for (size_t i = 0; i < ARRAY_SIZE(cli_accels); i++)
         printf("  %-6s %s\n", cli_accels[i].name, cli_accels[i].help);
+    printf("Properties of kvm:\n");
+    key_print_help(stdout, cli_kvm_keys);
+    if (cli->hooks && cli->hooks->accel_help)
+        cli->hooks->accel_help();
     cli->done = true;
     return true;
 }
@@ -148,7 +170,7 @@ static bool cli_parse_accel_items(struct cli *cli, const struct keyval *kv, stru
 
     if (!name)
         return error_set(err, "an accelerator is expected: soft or kvm");
-    if (!cli_add_accel(cli, name, &kind, err))
+    if (!cli_add_accel_list(cli, name, &kind, err))
         return false;
     for (unsigned i = 0; i < kv->count; i++)
         if (strcmp(kv->items[i].key, "accel") &&
@@ -292,6 +314,8 @@ const struct key cli_machine_keys[] = {
     { "graphics", KEY_BOOL, MACHINE(graphics),
       .help = "off: firmware uses the serial port as its console" },
     { .name = "hpet", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { "hugepages", KEY_BOOL, MACHINE(hugepages),
+      .help = "ask the host for huge pages for guest memory (off)" },
     { "initrd", KEY_STRING, offsetof(struct config, initrd), .help = "as -initrd" },
     { "ioapic2", KEY_ON_OFF_AUTO, MACHINE(ioapic2),
       .help = "a second IOAPIC, for 24 virtio devices (auto: on with acpi=on)" },
@@ -302,7 +326,8 @@ const struct key cli_machine_keys[] = {
     { "kernel-irqchip", KEY_CALL, .call = cli_call_irqchip, .words = cli_irqchip_words,
       .help =
           "with KVM, what of the interrupt controllers is in the host kernel: on, off or split" },
-    { .name = "mem-merge", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { "mem-merge", KEY_BOOL, MACHINE(mem_merge),
+      .help = "let the host merge pages of guest memory with equal ones (off)" },
     { "memory-backend", KEY_CALL, .call = cli_machine_object },
     { "memory-encryption", KEY_CALL, .call = cli_machine_object },
     { "pcie", KEY_CALL, .call = cli_machine_pcie,
@@ -345,8 +370,10 @@ static bool cli_set_machine(struct cli *cli, const struct keyval_item *item, str
         inner.key += 7;
         return cli_set_memory(cli, &inner, err);
     }
-    if (!strncmp(item->key, "boot.", 5))
-        return true;
+    if (!strncmp(item->key, "boot.", 5)) {
+        inner.key += 5;
+        return cli_set_boot(cli, &inner, err);
+    }
     return key_set(cli, &cli_machine_table, cli->config, item, err);
 }
 
@@ -382,15 +409,5 @@ bool cli_parse_no_acpi(struct cli *cli, const char *value, struct error *err)
     (void)value;
     (void)err;
     cli->config->machine.acpi = OOA_OFF;
-    return true;
-}
-
-bool cli_parse_firmware_dir(struct cli *cli, const char *value, struct error *err)
-{
-    struct config *config = cli->config;
-
-    if (config->firmware_dir_count == CONFIG_FIRMWARE_DIRS_MAX)
-        return error_set(err, "more than %d folders", CONFIG_FIRMWARE_DIRS_MAX);
-    config->firmware_dirs[config->firmware_dir_count++] = xstrdup(value);
     return true;
 }

@@ -22,6 +22,24 @@ static bool cli_parse_table(struct cli *cli, const struct key_table *table, cons
     return ok;
 }
 
+/* ---- -overcommit ---- */
+
+const struct key cli_overcommit_keys[] = {
+    { "mem-lock", KEY_BOOL, offsetof(struct config, overcommit.mem_lock),
+      .help = "keep all memory of the process in RAM (off)" },
+    { "cpu-pm", KEY_BOOL, offsetof(struct config, overcommit.cpu_pm),
+      .help = "with KVM, let the guest stop the host's CPUs (off)" },
+    { .name = NULL },
+};
+
+bool cli_parse_overcommit(struct cli *cli, const char *value, struct error *err)
+{
+    static const struct key_table table = { cli_overcommit_keys, "Invalid parameter '", "'",
+                                            .bare_ok = true };
+
+    return cli_parse_table(cli, &table, NULL, value, err);
+}
+
 /* ---- -name ---- */
 
 const struct key cli_name_keys[] = {

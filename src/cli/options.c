@@ -34,13 +34,30 @@ static const char *const cli_serial_values[] = { "none", "null",    "stdio",    
                                                  "tcp:", "telnet:", "chardev:", NULL };
 static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pty",
                                                   "socket", "stdio", "help", NULL };
-static const char *const cli_device_values[] = {
-    "isa-debug-exit", "isa-debugcon", "virtio-blk-device", "virtio-rng-device", "help", NULL
-};
+static const char *const cli_device_values[] = { "isa-debug-exit",
+                                                 "isa-debugcon",
+                                                 "vhost-vsock-device",
+                                                 "virtconsole",
+                                                 "virtio-9p-device",
+                                                 "virtio-balloon-device",
+                                                 "virtio-blk-device",
+                                                 "virtio-net-device",
+                                                 "virtio-rng-device",
+                                                 "virtio-serial-device",
+                                                 "virtio-vsock-device",
+                                                 "virtserialport",
+                                                 "help",
+                                                 NULL };
+static const char *const cli_bios_values[] = { "qboot", "seabios", "none", NULL };
+static const char *const cli_netdev_values[] = { "tap",    "user", "stream", "dgram",
+                                                 "socket", "help", NULL };
+static const char *const cli_nic_values[] = { "tap",    "user", "stream", "dgram",
+                                              "socket", "none", "help",   NULL };
 static const char *const cli_none_values[] = { "none", NULL };
-static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
-                                              "in_asm", "cpu",          "boot", "stats",
-                                              "mmu",    "help",         NULL };
+static const char *const cli_log_values[] = { "boot",         "cpu",     "cpu_reset", "exits",
+                                              "guest_errors", "in_asm",  "int",       "mmu",
+                                              "op",           "out_asm", "stats",     "unimp",
+                                              "help",         NULL };
 
 /* What QEMU has and we do not may be asked for by saying `none`. */
 static bool cli_parse_none(struct cli *cli, const char *value, struct error *err);
@@ -70,10 +87,10 @@ const struct option cli_options[] = {
     { "M", "machine", "[type=]microvm[,PROPERTY=VALUE]...", SECTION_MACHINE,
       "the machine and its properties; '-M microvm,help' lists them. Repeated options add up",
       .parse = cli_parse_machine, .keys = cli_machine_keys, .values = cli_machine_values },
-    { "accel", NULL, "NAME[,PROPERTY=VALUE]...", SECTION_MACHINE,
-      "what runs the guest's code: soft (also called tcg) or kvm; '-accel help' lists them. "
-      "Repeated: the first that works",
-      .parse = cli_parse_accel, .values = cli_accel_values },
+    { "accel", NULL, "NAME[:NAME]...[,PROPERTY=VALUE]...", SECTION_MACHINE,
+      "what runs the guest's code: soft (also called tcg) or kvm; '-accel help' tells what this host "
+      "can do. Several, or repeated: the first that works. Without: kvm:soft",
+      .parse = cli_parse_accel, .keys = cli_kvm_keys, .values = cli_accel_values },
     { "enable-kvm", NULL, NULL, SECTION_MACHINE,
       "use KVM; where the host has none, say so and use the software CPU",
       .parse = cli_parse_enable_kvm },
@@ -94,15 +111,27 @@ const struct option cli_options[] = {
       "what the real time clock shows at the start (utc)",
       .parse = cli_parse_rtc, .keys = cli_rtc_keys },
     { "uuid", NULL, "UUID", SECTION_MACHINE, "the machine's UUID", .parse = cli_parse_uuid },
+    { "overcommit", NULL, "[mem-lock=on|off][,cpu-pm=on|off]", SECTION_MACHINE,
+      "what the guest has of the host for itself", .parse = cli_parse_overcommit,
+      .keys = cli_overcommit_keys },
     { "no-acpi", NULL, NULL, SECTION_MACHINE, "as -M acpi=off", .parse = cli_parse_no_acpi },
 
     { "kernel", NULL, "FILE", SECTION_BOOT,
       "the kernel: a Linux bzImage, or an ELF file with a PVH entry", STRING(kernel) },
     { "initrd", NULL, "FILE", SECTION_BOOT, "the initial RAM disk", STRING(initrd) },
     { "append", NULL, "TEXT", SECTION_BOOT, "the kernel's command line", STRING(append) },
-    { "bios", NULL, "FILE", SECTION_BOOT, "firmware to start with", STRING(bios) },
+    { "bios", NULL, "FILE|NAME|none", SECTION_BOOT,
+      "firmware to start with: a file, or the name of one in the usual folders (qboot, seabios). "
+      "Without it a -kernel is booted directly; none says so",
+      STRING(bios), .values = cli_bios_values },
     { "L", NULL, "FOLDER", SECTION_BOOT, "look for firmware here, too; may be repeated",
       .parse = cli_parse_firmware_dir },
+    { "boot", NULL, "menu=on|off", SECTION_BOOT,
+      "does firmware offer a boot menu? (off); bootindex=N of devices tells in which order it tries them",
+      .parse = cli_parse_boot },
+    { "fw_cfg", NULL, "[name=]NAME,file=FILE|string=TEXT", SECTION_BOOT,
+      "a file for the guest in the firmware configuration device; names of one's own begin with opt/",
+      .parse = cli_parse_fw_cfg, .keys = cli_fw_cfg_keys },
 
     { "serial", NULL, "DEVICE", SECTION_CONSOLE,
       "what the serial port is connected to: none, null, stdio, mon:stdio (Ctrl-A is an escape "
@@ -114,6 +143,10 @@ const struct option cli_options[] = {
       "a character device that others refer to; '-chardev help' lists the backends, "
       "'-chardev BACKEND,help' the keys of one",
       .parse = cli_parse_chardev, .values = cli_chardev_values },
+    { "debugcon", NULL, "DEVICE", SECTION_CONSOLE,
+      "what firmware's debug port is connected to, as for -serial; -global isa-debugcon.iobase=0x402 "
+      "moves it to where SeaBIOS looks for it (0xe9)",
+      .parse = cli_parse_debugcon, .values = cli_serial_values },
     { "nographic", NULL, NULL, SECTION_CONSOLE,
       "as -M graphics=off; the console is on standard input and output",
       .parse = cli_parse_nographic },
@@ -128,6 +161,12 @@ const struct option cli_options[] = {
     { "blockdev", NULL, "driver=DRIVER,node-name=ID[,KEY=VALUE]...", SECTION_DEVICE,
       "the same in parts: driver file or host_device names a file, raw or qcow2 its format",
       .parse = cli_parse_blockdev, .keys = cli_blockdev_keys },
+    { "fsdev", NULL, "local,id=ID,path=FOLDER,security_model=MODEL[,KEY=VALUE]...", SECTION_DEVICE,
+      "a folder of the host, which -device virtio-9p-device,fsdev=ID,mount_tag=TAG refers to",
+      .parse = cli_parse_fsdev, .keys = cli_fsdev_keys },
+    { "virtfs", NULL, "local,path=FOLDER,mount_tag=TAG,security_model=MODEL[,KEY=VALUE]...", SECTION_DEVICE,
+      "the same with its device in one",
+      .parse = cli_parse_virtfs, .keys = cli_virtfs_keys },
     { "snapshot", NULL, NULL, SECTION_DEVICE,
       "what the guest writes to its -drive images is gone at the end", .parse = cli_parse_snapshot },
     { "device", NULL, "MODEL[,id=ID][,PROPERTY=VALUE]...", SECTION_DEVICE,
@@ -135,6 +174,12 @@ const struct option cli_options[] = {
       .parse = cli_parse_device, .values = cli_device_values },
     { "object", NULL, "TYPE,id=ID[,PROPERTY=VALUE]...", SECTION_DEVICE,
       "add an object that devices refer to; '-object help' lists the types", .parse = cli_parse_object },
+    { "netdev", NULL, "TYPE,id=ID[,KEY=VALUE]...", SECTION_DEVICE,
+      "a network, which -device virtio-net-device,netdev=ID refers to; '-netdev help' lists the types, "
+      "'-netdev TYPE,help' the keys of one",
+      .parse = cli_parse_netdev, .values = cli_netdev_values },
+    { "nic", NULL, "none|TYPE[,mac=MAC][,KEY=VALUE]...", SECTION_DEVICE,
+      "-netdev and its virtio-net-device in one", .parse = cli_parse_nic, .values = cli_nic_values },
     { "nodefaults", NULL, NULL, SECTION_DEVICE, "no serial port unless -serial asks for one",
       FLAG(nodefaults) },
 
@@ -153,6 +198,8 @@ const struct option cli_options[] = {
 
     { "d", NULL, "ITEM[,ITEM]...", SECTION_DEBUG, "log these items; '-d help' lists them",
       .parse = cli_parse_log_items, .values = cli_log_values },
+    { "perfmap", NULL, NULL, SECTION_DEBUG,
+      "list translated guest code in /tmp/perf-PID.map, by which perf names it", FLAG(perfmap) },
     { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error",
       STRING(log_path) },
 
@@ -162,15 +209,12 @@ const struct option cli_options[] = {
 
     { "no-user-config", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "no-hpet", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
-    { "boot", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "k", NULL, "LANGUAGE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "mem-prealloc", NULL, NULL, SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "msg", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
-    { "overcommit", NULL, "OPTIONS", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
     { "vga", NULL, "TYPE", SECTION_IGNORED, NULL, .parse = cli_parse_ignored },
 
-    { "net", NULL, "none", SECTION_ABSENT, "network devices", .parse = cli_parse_none },
-    { "nic", NULL, "none", SECTION_ABSENT, "network devices", .parse = cli_parse_none },
+    { "net", NULL, "none", SECTION_ABSENT, "network hubs (-nic and -netdev make networks)", .parse = cli_parse_none },
     { "parallel", NULL, "none", SECTION_ABSENT, "parallel ports", .parse = cli_parse_none },
     { "qmp", NULL, "none", SECTION_ABSENT, "QMP monitor", .parse = cli_parse_none },
     { "audiodev", NULL, "...", SECTION_ABSENT, "sound", .parse = NULL },
@@ -178,8 +222,6 @@ const struct option cli_options[] = {
     { "chroot", NULL, "...", SECTION_ABSENT, "way to change its root folder", .parse = NULL },
     { "dtb", NULL, "...", SECTION_ABSENT, "device trees", .parse = NULL },
     { "fda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
-    { "fsdev", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
-    { "fw_cfg", NULL, "...", SECTION_ABSENT, "fw_cfg files of the user's", .parse = NULL },
     { "gdb", NULL, "...", SECTION_ABSENT, "debugger", .parse = NULL },
     { "hda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "icount", NULL, "...", SECTION_ABSENT, "instruction counting", .parse = NULL },
@@ -187,7 +229,6 @@ const struct option cli_options[] = {
     { "loadvm", NULL, "...", SECTION_ABSENT, "snapshots", .parse = NULL },
     { "mem-path", NULL, "...", SECTION_ABSENT, "memory from files", .parse = NULL },
     { "mon", NULL, "...", SECTION_ABSENT, "monitor", .parse = NULL },
-    { "netdev", NULL, "...", SECTION_ABSENT, "network devices", .parse = NULL },
     { "numa", NULL, "...", SECTION_ABSENT, "NUMA", .parse = NULL },
     { "option-rom", NULL, "...", SECTION_ABSENT, "option ROMs of the user's", .parse = NULL },
     { "readconfig", NULL, "...", SECTION_ABSENT, "configuration files", .parse = NULL },
@@ -198,7 +239,6 @@ const struct option cli_options[] = {
     { "spice", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { "trace", NULL, "...", SECTION_ABSENT, "trace points", .parse = NULL },
     { "usb", NULL, NULL, SECTION_ABSENT, "USB", .parse = NULL },
-    { "virtfs", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
     { "vnc", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { .name = NULL },
 };

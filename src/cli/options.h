@@ -26,6 +26,7 @@ enum cli_result {
 struct cli_hooks {
     void (*cpu_help)(void); /* -cpu help: print the models and flags on stdout */
     bool (*cpu_check)(const struct cpu_config *cpu, struct error *err); /* known model and flags? */
+    void (*accel_help)(void); /* -accel help: print what this host offers */
 };
 
 /*

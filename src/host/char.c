@@ -101,6 +101,13 @@ void chardev_resume(struct chardev *chr)
         chr->ops->resume(chr);
 }
 
+bool chardev_window(struct chardev *chr, u16 *cols, u16 *rows)
+{
+    *cols = 0;
+    *rows = 0;
+    return chr->ops->window && chr->ops->window(chr, cols, rows);
+}
+
 void chardev_free(struct chardev *chr)
 {
     if (!chr)

@@ -20,7 +20,8 @@ struct loop;
 enum chardev_event {
     CHARDEV_OPENED,
     CHARDEV_CLOSED,
-    CHARDEV_BREAK, /* the user asked for a serial break */
+    CHARDEV_BREAK,   /* the user asked for a serial break */
+    CHARDEV_RESIZED, /* chardev_window has something new */
 };
 
 struct chardev_frontend {
@@ -36,8 +37,9 @@ struct chardev_ops {
     const char *kind;
     size_t (*write)(struct chardev *chr, const u8 *data, size_t size);
     void (*resume)(struct chardev *chr);
-    void (*attached)(struct chardev *chr); /* a frontend came; may be NULL */
-    void (*free)(struct chardev *chr);     /* closes, and frees the structure itself */
+    void (*attached)(struct chardev *chr);                     /* a frontend came; may be NULL */
+    bool (*window)(struct chardev *chr, u16 *cols, u16 *rows); /* NULL: it has no window */
+    void (*free)(struct chardev *chr); /* closes, and frees the structure itself */
 };
 
 typedef void chardev_quit_fn(void *arg);
@@ -80,6 +82,9 @@ size_t chardev_write(struct chardev *chr, const u8 *data, size_t size);
 
 /* The frontend has room again: deliver what waits. */
 void chardev_resume(struct chardev *chr);
+
+/* The size of the window at the other end; false and 0 x 0 when there is none or nobody knows. */
+bool chardev_window(struct chardev *chr, u16 *cols, u16 *rows);
 
 /*
  * Flush what can be flushed without blocking for more than a moment, restore the terminal, close.

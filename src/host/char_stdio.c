@@ -9,9 +9,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +30,9 @@
 struct char_stdio {
     struct char_stream stream;
     int shared_flags; /* stdout's, to put back; -1: nothing to put back */
+    int resize_fd;    /* of the signal that the window changed */
+    struct loop_watch *resize_watch;
+    sigset_t former_mask;
 };
 
 /* A process has one standard input: a second user is refused. */
@@ -69,11 +76,53 @@ static int char_stdio_open_output(struct char_stdio *stdio)
     return fd;
 }
 
+static bool char_stdio_window(struct chardev *chr, u16 *cols, u16 *rows)
+{
+    (void)chr;
+    return terminal_window(STDOUT_FILENO, cols, rows) || terminal_window(STDIN_FILENO, cols, rows);
+}
+
+static void char_stdio_resized(void *arg, u32 events)
+{
+    struct char_stdio *stdio = arg;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(stdio->resize_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    chardev_lock(&stdio->stream.chr);
+    chardev_event(&stdio->stream.chr, CHARDEV_RESIZED);
+    chardev_unlock(&stdio->stream.chr);
+}
+
+/* Threads are made after this, so the signal is blocked in all of them. Without it the window keeps its first size. */
+static void char_stdio_watch_window(struct char_stdio *stdio)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGWINCH);
+    pthread_sigmask(SIG_BLOCK, &set, &stdio->former_mask);
+    stdio->resize_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (stdio->resize_fd >= 0)
+        stdio->resize_watch = loop_fd_add(stdio->stream.loop, stdio->resize_fd, EPOLLIN, NULL,
+                                          char_stdio_resized, stdio);
+}
+
+static void char_stdio_unwatch_window(struct char_stdio *stdio)
+{
+    loop_fd_remove(stdio->resize_watch);
+    if (stdio->resize_fd >= 0)
+        close(stdio->resize_fd);
+    pthread_sigmask(SIG_SETMASK, &stdio->former_mask, NULL);
+}
+
 static void char_stdio_free(struct chardev *chr)
 {
     struct char_stdio *stdio = container_of(chr, struct char_stdio, stream.chr);
 
     char_stream_fini(&stdio->stream);
+    char_stdio_unwatch_window(stdio);
     if (stdio->shared_flags >= 0)
         fcntl(STDOUT_FILENO, F_SETFL, stdio->shared_flags);
     terminal_restore();
@@ -86,6 +135,7 @@ static const struct chardev_ops char_stdio_ops = {
     .write = char_stream_write,
     .resume = char_stream_resume,
     .attached = char_stream_attached,
+    .window = char_stdio_window,
     .free = char_stdio_free,
 };
 
@@ -105,5 +155,6 @@ struct chardev *char_stdio_open(const struct chardev_config *config, struct loop
     terminal_raw(STDIN_FILENO, config->signal);
     in_fd = char_stdio_open_input();
     char_stream_connect(&stdio->stream, in_fd, char_stdio_open_output(stdio));
+    char_stdio_watch_window(stdio);
     return &stdio->stream.chr;
 }

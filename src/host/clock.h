@@ -21,8 +21,8 @@ struct clock {
 };
 
 /*
- * Start at 0 ns, running with the host's TSC. Takes at most 3 ms (when the host does not tell its
- * rate).
+ * Start at 0 ns, running with the host's TSC. When the host does not tell the rate it is measured, for a quarter of a
+ * millisecond.
  */
 void clock_init(struct clock *clock);
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -125,4 +126,15 @@ void terminal_raw(int fd, bool signals)
     atomic_store(&terminal.raw, 1);
     terminal_catch_signals(signals);
     terminal_apply(&terminal.wanted);
+}
+
+bool terminal_window(int fd, u16 *cols, u16 *rows)
+{
+    struct winsize size;
+
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col || !size.ws_row)
+        return false;
+    *cols = size.ws_col;
+    *rows = size.ws_row;
+    return true;
 }

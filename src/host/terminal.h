@@ -18,5 +18,8 @@
  */
 void terminal_raw(int fd, bool signals);
 
+/* The size of the window of a terminal; false when `fd` is none, or it does not know. */
+bool terminal_window(int fd, u16 *cols, u16 *rows);
+
 /* Put the terminal back. Async-signal-safe; harmless when it was not raw. */
 void terminal_restore(void);

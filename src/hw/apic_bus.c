@@ -19,11 +19,29 @@
  * The MSI data (SDM vol. 3A, 11.11.2). The level bit is not looked at: a message is an assertion.
  */
 #define MSI_DATA_VECTOR   0x000000FFu
+#define MSI_DATA_ASSERT   BIT(14) /* with levels */
 #define MSI_DATA_TRIGGER  BIT(15)
 
 void apic_bus_init(struct apic_bus *bus)
 {
     memset(bus, 0, sizeof(*bus));
+}
+
+void apic_bus_set_remote(struct apic_bus *bus, struct apic_remote remote)
+{
+    bus->remote = remote;
+}
+
+gpa apic_message_addr(const struct apic_message *message)
+{
+    return MAP_LAPIC | FIELD_SET(MSI_ADDR_DEST, message->dest & 0xFF) |
+           (message->logical ? MSI_ADDR_LOGICAL : 0);
+}
+
+u32 apic_message_data(const struct apic_message *message)
+{
+    return message->vector | FIELD_SET(APIC_MODE_MASK, (u32)message->mode) |
+           (message->level ? MSI_DATA_TRIGGER | MSI_DATA_ASSERT : 0);
 }
 
 void apic_bus_add_lapic(struct apic_bus *bus, struct lapic *lapic, u32 id)
@@ -70,6 +88,10 @@ void apic_bus_send(struct apic_bus *bus, const struct apic_message *message)
 {
     struct lapic *lapic;
 
+    if (bus->remote.send) {
+        bus->remote.send(bus->remote.arg, apic_message_addr(message), apic_message_data(message));
+        return;
+    }
     if (!message->logical && message->dest < APIC_BUS_IDS) {
         lapic = bus->by_id[message->dest];
         if (lapic)

@@ -50,7 +50,14 @@ struct apic_eoi_listener {
     void *arg;
 };
 
+/* Where messages go instead when the LAPICs are the accelerator's: as MSI address and data. */
+struct apic_remote {
+    void (*send)(void *arg, gpa addr, u32 data);
+    void *arg;
+};
+
 struct apic_bus {
+    struct apic_remote remote; /* send NULL: our LAPICs */
     unsigned lapic_count;
     struct lapic *lapics[APIC_BUS_LAPICS_MAX];
     struct lapic *by_id[APIC_BUS_IDS];
@@ -60,6 +67,13 @@ struct apic_bus {
 };
 
 void apic_bus_init(struct apic_bus *bus);
+
+/* No LAPICs of ours: messages go to `remote`. */
+void apic_bus_set_remote(struct apic_bus *bus, struct apic_remote remote);
+
+/* A message in the form of an MSI (SDM vol. 3A, 11.11). */
+gpa apic_message_addr(const struct apic_message *message);
+u32 apic_message_data(const struct apic_message *message);
 
 /* Put a LAPIC on the bus; lapic_new does. IDs are unique. */
 void apic_bus_add_lapic(struct apic_bus *bus, struct lapic *lapic, u32 id);

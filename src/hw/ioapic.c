@@ -72,6 +72,8 @@ struct ioapic {
     struct ioapic_state state;
     u32 lines; /* levels of the inputs: wires, which a reset does not change */
     struct apic_bus *bus;
+    struct ioapic_routes routes;
+    unsigned gsi_base;
     struct clock *clock;
     struct timer storm_timer;
     u8 reset_id;
@@ -91,21 +93,40 @@ static bool ioapic_is_level(u64 entry)
     return (entry & RED_LEVEL) && ioapic_mode(entry) <= APIC_MODE_LOWEST;
 }
 
-static void ioapic_send(struct ioapic *io, u64 entry)
+static struct apic_message ioapic_message(u64 entry)
 {
     bool logical = entry & RED_LOGICAL;
-    struct apic_message message = {
+
+    return (struct apic_message){
         .dest = apic_dest8((u8)FIELD_GET(RED_DEST, entry), logical),
         .logical = logical,
         .level = ioapic_is_level(entry),
         .mode = ioapic_mode(entry),
         .vector = entry & RED_VECTOR,
     };
+}
+
+static void ioapic_send(struct ioapic *io, unsigned pin)
+{
+    struct apic_message message = ioapic_message(io->state.redtbl[pin]);
 
     if (message.mode == APIC_MODE_RESERVED || message.mode == APIC_MODE_STARTUP)
         guest_error("ioapic: redirection entry with a reserved delivery mode");
+    else if (io->routes.publish)
+        io->routes.fire(io->routes.arg, io->gsi_base + pin);
     else
         apic_bus_send(io->bus, &message);
+}
+
+/* Before anything is sent by the entry, or its end is waited for. */
+static void ioapic_publish(struct ioapic *io, unsigned pin)
+{
+    u64 entry = io->state.redtbl[pin];
+    struct apic_message message = ioapic_message(entry);
+
+    if (io->routes.publish && !(entry & RED_MASKED))
+        io->routes.publish(io->routes.arg, io->gsi_base + pin, apic_message_addr(&message),
+                           apic_message_data(&message));
 }
 
 /*
@@ -120,7 +141,7 @@ static void ioapic_service_level(struct ioapic *io, unsigned pin)
         !(io->lines & ~io->state.delayed & BIT(pin)))
         return;
     *entry |= RED_REMOTE_IRR;
-    ioapic_send(io, *entry);
+    ioapic_send(io, pin);
 }
 
 static void ioapic_set_line(struct ioapic *io, unsigned pin, bool level)
@@ -135,7 +156,7 @@ static void ioapic_set_line(struct ioapic *io, unsigned pin, bool level)
     if (ioapic_is_level(entry))
         ioapic_service_level(io, pin);
     else if (rose && !(entry & RED_MASKED))
-        ioapic_send(io, entry);
+        ioapic_send(io, pin);
 }
 
 /* ---- End of interrupt ---- */
@@ -216,6 +237,7 @@ static void ioapic_write_entry(struct ioapic *io, unsigned index, u32 value)
     *entry = (*entry & ~RED_WRITABLE) | (wanted & RED_WRITABLE);
     if (!ioapic_is_level(*entry))
         *entry &= ~RED_REMOTE_IRR;
+    ioapic_publish(io, pin);
     ioapic_service_level(io, pin);
 }
 
@@ -325,6 +347,8 @@ struct ioapic *ioapic_new(const struct ioapic_config *config)
 
     device_init(&io->dev, "ioapic", &ioapic_device_ops);
     io->bus = config->bus;
+    io->routes = config->routes;
+    io->gsi_base = config->gsi_base;
     io->clock = config->clock;
     io->reset_id = config->id;
     io->irq0_to_pin2 = config->irq0_to_pin2;

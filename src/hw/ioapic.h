@@ -16,8 +16,20 @@ struct loop;
 
 #define IOAPIC_PINS 24u
 
+/*
+ * Routes of an accelerator that has the local APICs: what each input sends is published, as MSI address and data, when
+ * the guest has programmed it, and sent by its number.
+ */
+struct ioapic_routes {
+    void (*publish)(void *arg, unsigned gsi, gpa addr, u32 data);
+    void (*fire)(void *arg, unsigned gsi);
+    void *arg;
+};
+
 struct ioapic_config {
     struct apic_bus *bus;
+    struct ioapic_routes routes; /* publish NULL: none, messages go over the bus */
+    unsigned gsi_base;           /* of input 0, for routes */
     struct clock *clock;
     struct loop *loop;
     u8 id;             /* after reset, 0-15 */

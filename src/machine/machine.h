@@ -39,6 +39,7 @@ struct machine {
     const struct config *config;
     struct clock clock;
     struct loop *loop;
+    u64 rom_size; /* of the firmware, mapped after the RAM; 0: none. Set before machine_init */
     struct ram ram;
     struct bus pio;
     struct bus mmio;
@@ -50,6 +51,10 @@ struct machine {
 
     unsigned device_count;
     struct device *devices[MACHINE_DEVICES_MAX]; /* in order of creation */
+
+    /* An accelerator with local APICs inside tells here of ends of level-triggered interrupts; vCPU threads. */
+    void (*eoi)(void *arg, u8 vector);
+    void *eoi_arg;
 
     machine_boot_fn *boot;
     void *boot_arg;

@@ -9,6 +9,12 @@
 #define MAP_RAM_ABOVE_4G         GIB(4)
 #define MAP_RAM_MAX              GIB(64)
 
+/* Firmware: its image ends at 4 GiB, and the end of it shows below 1 MiB as well, in place of RAM. */
+#define MAP_ROM_MAX              MIB(16)
+#define MAP_ROM_END              GIB(4)
+#define MAP_ROM_ALIAS_MAX        KIB(128)
+#define MAP_ROM_ALIAS_END        MIB(1)
+
 /* Low memory of a direct boot. Nothing else is put below 640 KiB. */
 #define MAP_BOOT_GDT             0x500u
 #define MAP_BOOT_PARAMS          0x7000u /* Linux boot_params (zero page), or the PVH start_info */

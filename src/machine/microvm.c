@@ -15,6 +15,7 @@
 #include "boot/boot.h"
 #include "cli/config.h"
 #include "host/char.h"
+#include "host/net.h"
 #include "hw/apic_bus.h"
 #include "hw/debug_exit.h"
 #include "hw/debugcon.h"
@@ -27,20 +28,31 @@
 #include "hw/mc146818.h"
 #include "hw/uart16550.h"
 #include "machine/gsi.h"
+#include "machine/microvm_console.h"
+#include "machine/microvm_firmware.h"
+#include "machine/microvm_irqchip.h"
 #include "machine/virtio_slots.h"
+#include "virtio/balloon.h"
 #include "virtio/blk.h"
+#include "virtio/net.h"
+#include "virtio/p9.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
 
 struct microvm {
     struct machine machine;
     const struct config *config;
-    struct boot_plan *plan;
+    struct boot_plan *plan; /* direct boot; else the firmware is used */
+    struct microvm_firmware firmware;
+    struct fw_cfg *fw_cfg;
     bool acpi, ioapic2;
+    enum accel_irqchip irqchip; /* what of the interrupt controllers the accelerator has */
     struct gsi_table gsi;
     struct apic_bus apic_bus;
     struct i8259 *pic;
     struct virtio_slots slots;
+    struct microvm_serial_buses serial_buses;
+    u8 nic_count; /* addresses given to network cards */
     unsigned chardev_count;
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* as config->chardevs */
 };
@@ -62,6 +74,13 @@ static bool microvm_map(struct bus *bus, const char *name, u64 base, u64 size,
 static bool microvm_has(enum on_off_auto value)
 {
     return value != OOA_OFF;
+}
+
+static bool microvm_has_rtc(const struct microvm *vm)
+{
+    enum on_off_auto rtc = vm->config->machine.rtc;
+
+    return rtc == OOA_ON || (rtc == OOA_AUTO && !vm->machine.accel->rtc_off);
 }
 
 static struct chardev *microvm_chardev(struct microvm *vm, const char *id)
@@ -124,20 +143,13 @@ static bool microvm_plan_boot(struct microvm *vm, struct error *err)
         .ram_above_4g = c->ram_size - below,
     };
 
-    if (c->bios)
-        return error_set(err,
-                         "-bios %s: this build boots without firmware; give a kernel with -kernel",
-                         c->bios);
-    if (!c->kernel)
-        return error_set(
-            err, "-kernel: missing; give a Linux bzImage, or an ELF kernel with a PVH note");
-    vm->plan = boot_plan_new(&options, &vm->machine.ram, err);
-    if (!vm->plan)
+    vm->plan = vm->firmware.used ? NULL : boot_plan_new(&options, &vm->machine.ram, err);
+    if (!vm->firmware.used && !vm->plan)
         return false;
-    vm->acpi = boot_plan_acpi(vm->plan);
-    vm->ioapic2 = vm->acpi && microvm_has(c->machine.ioapic2);
-    vm->machine.boot = boot_load;
-    vm->machine.boot_arg = vm->plan;
+    vm->acpi = vm->plan ? boot_plan_acpi(vm->plan) : vm->firmware.acpi;
+    vm->ioapic2 = vm->acpi && microvm_has(c->machine.ioapic2) && vm->irqchip != ACCEL_IRQCHIP_ALL;
+    vm->machine.boot = vm->plan ? boot_load : microvm_firmware_load;
+    vm->machine.boot_arg = vm->plan ? (void *)vm->plan : &vm->firmware;
     return true;
 }
 
@@ -147,8 +159,10 @@ static bool microvm_describe(struct microvm *vm, bool serial, struct error *err)
         .cpu_count = vm->machine.vcpu_count,
         .fw_cfg = true,
         .serial = serial,
-        .rtc = microvm_has(vm->config->machine.rtc),
+        .rtc = microvm_has_rtc(vm),
         .ioapic2 = vm->ioapic2,
+        .oem_id = vm->config->machine.oem_id,
+        .oem_table_id = vm->config->machine.oem_table_id,
     };
 
     tables.slot_count = vm->slots.used_count;
@@ -156,7 +170,8 @@ static bool microvm_describe(struct microvm *vm, bool serial, struct error *err)
     for (unsigned i = 0; i < vm->machine.vcpu_count; i++)
         tables.apic_ids[i] = vm->machine.vcpus[i].apic_id;
     vm->machine.accel->cpu_signature(&vm->machine, &tables.cpu_signature, &tables.cpu_features);
-    return boot_plan_describe(vm->plan, &tables, err);
+    return (!vm->plan || boot_plan_describe(vm->plan, &tables, err)) &&
+           microvm_firmware_publish(&vm->firmware, vm->config, &tables, vm->fw_cfg, err);
 }
 
 /* --- Interrupt controllers --- */
@@ -166,9 +181,13 @@ static bool microvm_add_pic(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     struct device *dev;
 
-    if (!microvm_has(vm->config->machine.pic))
+    if (!microvm_has(vm->config->machine.pic) || vm->irqchip == ACCEL_IRQCHIP_ALL)
         return true;
-    vm->pic = i8259_new((struct irq){ apic_bus_set_lint, &vm->apic_bus, 0 });
+    vm->pic = i8259_new(vm->irqchip == ACCEL_IRQCHIP_LAPICS
+                            ? irqchip_intr(&m->vcpus[0])
+                            : (struct irq){ apic_bus_set_lint, &vm->apic_bus, 0 });
+    if (vm->irqchip == ACCEL_IRQCHIP_LAPICS)
+        irqchip_set_pic(&m->vcpus[0], vm->pic);
     dev = i8259_device(vm->pic);
     machine_add_device(m, dev);
     for (unsigned i = 0; i < 16; i++)
@@ -185,15 +204,17 @@ static bool microvm_add_lapics(struct microvm *vm, struct error *err)
 {
     struct machine *m = &vm->machine;
 
-    for (unsigned i = 0; i < m->vcpu_count; i++) {
+    if (vm->irqchip != ACCEL_IRQCHIP_NONE)
+        irqchip_connect_bus(m, &vm->apic_bus);
+    for (unsigned i = 0; i < m->vcpu_count && vm->irqchip == ACCEL_IRQCHIP_NONE; i++) {
         struct lapic_config config = {
             .vcpu = &m->vcpus[i],
             .bus = &vm->apic_bus,
             .clock = &m->clock,
             .loop = m->loop,
             .tsc_offset = m->vcpus[i].tsc_offset,
-            .x2apic = true,
-            .tsc_deadline = true,
+            .x2apic = !m->accel->irqchip,
+            .tsc_deadline = !m->accel->irqchip,
         };
 
         if (vm->pic)
@@ -213,9 +234,17 @@ static bool microvm_add_ioapic(struct microvm *vm, unsigned index, struct error 
         .loop = m->loop,
         .id = (u8)index,
         .irq0_to_pin2 = index == 0,
+        .gsi_base = index * IOAPIC_PINS,
     };
-    struct ioapic *ioapic = ioapic_new(&config);
+    struct ioapic *ioapic;
 
+    if (vm->irqchip == ACCEL_IRQCHIP_ALL) {
+        irqchip_connect_lines(m, &vm->gsi);
+        return true;
+    }
+    if (vm->irqchip == ACCEL_IRQCHIP_LAPICS)
+        config.routes = irqchip_routes(m);
+    ioapic = ioapic_new(&config);
     machine_add_device(m, ioapic_device(ioapic));
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
         gsi_connect(&vm->gsi, index * IOAPIC_PINS + pin,
@@ -231,7 +260,7 @@ static bool microvm_add_pit(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     struct i8254 *pit;
 
-    if (!microvm_has(vm->config->machine.pit))
+    if (!microvm_has(vm->config->machine.pit) || vm->irqchip == ACCEL_IRQCHIP_ALL)
         return true;
     pit = i8254_new(gsi_irq(&vm->gsi, MAP_GSI_PIT), &m->clock, m->loop);
     machine_add_device(m, i8254_device(pit));
@@ -262,7 +291,7 @@ static bool microvm_add_rtc(struct microvm *vm, struct error *err)
                                       microvm_rtc_offset(vm) };
     struct mc146818 *rtc;
 
-    if (!microvm_has(vm->config->machine.rtc))
+    if (!microvm_has_rtc(vm))
         return true;
     rtc = mc146818_new(&config);
     mc146818_set_memory(rtc, below, vm->config->ram_size - below);
@@ -314,16 +343,23 @@ static bool microvm_add_ged(struct microvm *vm, struct error *err)
 #define E820_ENTRY_SIZE 20u
 #define E820_RAM        1u
 
-static unsigned microvm_e820(const struct microvm *vm, u8 *table)
+static void microvm_e820_ram(u8 *entry, gpa base, u64 size)
 {
-    const struct ram *ram = &vm->machine.ram;
+    store_le64(entry, base);
+    store_le64(entry + 8, size);
+    store_le32(entry + 16, E820_RAM);
+}
 
-    for (unsigned i = 0; i < ram->slot_count; i++) {
-        store_le64(table + i * E820_ENTRY_SIZE, ram->slots[i].base);
-        store_le64(table + i * E820_ENTRY_SIZE + 8, ram->slots[i].size);
-        store_le32(table + i * E820_ENTRY_SIZE + 16, E820_RAM);
-    }
-    return ram->slot_count * E820_ENTRY_SIZE;
+/* Firmware takes away what it keeps for itself. */
+static unsigned microvm_e820(const struct microvm *vm, u8 table[2 * E820_ENTRY_SIZE])
+{
+    u64 below = MIN(vm->config->ram_size, MAP_RAM_BELOW_4G_MAX);
+    u64 above = vm->config->ram_size - below;
+
+    microvm_e820_ram(table, 0, below);
+    if (above)
+        microvm_e820_ram(table + E820_ENTRY_SIZE, MAP_RAM_ABOVE_4G, above);
+    return (above ? 2 : 1) * E820_ENTRY_SIZE;
 }
 
 static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
@@ -332,18 +368,18 @@ static bool microvm_add_fw_cfg(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     struct fw_cfg *fw = fw_cfg_new(&m->ram);
     struct device *dev = fw_cfg_device(fw);
-    u8 e820[RAM_SLOTS_MAX * E820_ENTRY_SIZE];
+    u8 e820[2 * E820_ENTRY_SIZE];
 
     machine_add_device(m, dev);
+    vm->fw_cfg = fw;
     fw_cfg_add_bytes(fw, FW_CFG_UUID, vm->config->uuid, sizeof(vm->config->uuid), FW_CFG_COPY);
     fw_cfg_add_u64(fw, FW_CFG_RAM_SIZE, vm->config->ram_size);
     fw_cfg_add_u16(fw, FW_CFG_NOGRAPHIC, !vm->config->machine.graphics);
     fw_cfg_add_u16(fw, FW_CFG_NB_CPUS, (u16)m->vcpu_count);
     fw_cfg_add_u16(fw, FW_CFG_MAX_CPUS, (u16)vm->config->smp.maxcpus);
-    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, 0);
+    fw_cfg_add_u16(fw, FW_CFG_BOOT_MENU, vm->config->boot_menu);
     fw_cfg_add_u32(fw, FW_CFG_IRQ0_OVERRIDE, 1);
     return fw_cfg_add_file(fw, "bios-geometry", "", 0, FW_CFG_BORROW, err) &&
-           fw_cfg_add_file(fw, "bootorder", "", 1, FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait),
                            FW_CFG_BORROW, err) &&
            fw_cfg_add_file(fw, "etc/e820", e820, microvm_e820(vm, e820), FW_CFG_COPY, err) &&
@@ -387,7 +423,7 @@ static bool microvm_add_slots(struct microvm *vm, struct error *err)
               : vm->acpi  ? MAP_GSI_VIRTIO_ACPI
                           : MAP_GSI_VIRTIO_ISA;
 
-    return virtio_slots_init(&vm->slots, &vm->machine.mmio, &vm->gsi,
+    return virtio_slots_init(&vm->slots, &vm->machine, &vm->gsi,
                              vm->ioapic2 ? MAP_VIRTIO_SLOTS_IOAPIC2 : MAP_VIRTIO_SLOTS, gsi,
                              !vm->config->virtio_modern, err);
 }
@@ -455,14 +491,165 @@ static bool microvm_add_blk(struct microvm *vm, const struct device_config *d, s
     return true;
 }
 
+static bool microvm_add_balloon(struct microvm *vm, const struct device_config *d,
+                                struct error *err)
+{
+    struct balloon_config config = {
+        .ram = &vm->machine.ram,
+        .loop = vm->machine.loop,
+        .deflate_on_oom = device_config_bool(d, "deflate-on-oom", false),
+        .free_page_reporting = device_config_bool(d, "free-page-reporting", false),
+        .stats_seconds = (u32)device_config_uint(d, "guest-stats-polling-interval", 0),
+        .target = device_config_size(d, "target", 0),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    v = balloon_new(&config);
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
+/* A card's own address, or the first from 52:54:00:12:34:56 on that no other card has. */
+static void microvm_nic_mac(struct microvm *vm, const struct device_config *d, u8 mac[6])
+{
+    static const u8 first[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
+    const char *text = device_config_get(d, "mac");
+    bool taken = true;
+
+    if (text && cli_parse_mac(text, mac))
+        return;
+    memcpy(mac, first, sizeof(first));
+    mac[5] = (u8)(mac[5] + vm->nic_count);
+    while (taken) {
+        taken = false;
+        for (unsigned i = 0; i < vm->config->device_count; i++) {
+            const char *other = device_config_get(&vm->config->devices[i], "mac");
+            u8 used[6];
+
+            taken |= other && cli_parse_mac(other, used) && !memcmp(used, mac, sizeof(used));
+        }
+        if (taken)
+            mac[5]++;
+    }
+    vm->nic_count = (u8)(mac[5] - first[5] + 1);
+}
+
+static u8 microvm_nic_duplex(const struct device_config *d)
+{
+    const char *duplex = device_config_get(d, "duplex");
+
+    if (!duplex || !strcmp(duplex, "unknown"))
+        return 0xFF;
+    return !strcmp(duplex, "full");
+}
+
+static bool microvm_open_net(struct microvm *vm, const struct device_config *d, struct net **net,
+                             struct error *err)
+{
+    const char *id = device_config_get(d, "netdev");
+
+    *net = NULL;
+    if (!id) {
+        log_warn("-device %s: no netdev: the cable is out", d->text);
+        return true;
+    }
+    *net = net_open(config_net(vm->config, id), vm->machine.loop, err);
+    return *net || error_prefix(err, "%s: ", config_net(vm->config, id)->text);
+}
+
+static bool microvm_add_net(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    struct nic_config config = {
+        .ram = &vm->machine.ram,
+        .loop = vm->machine.loop,
+        .mq = device_config_bool(d, "mq", false),
+        .mtu = (u32)device_config_uint(d, "host_mtu", 0),
+        .speed = (u32)device_config_uint(d, "speed", 0),
+        .duplex = microvm_nic_duplex(d),
+        .rx_size = (u32)device_config_uint(d, "rx_queue_size", 0),
+        .tx_size = (u32)device_config_uint(d, "tx_queue_size", 0),
+    };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+    struct net *net;
+
+    if (slot < 0)
+        return false;
+    for (unsigned i = 0; i < NIC_FEATURES; i++)
+        if (!device_config_bool(d, nic_feature_name((enum nic_feature)i), true))
+            config.features_off |= BIT(i);
+    microvm_nic_mac(vm, d, config.mac);
+    if (!microvm_open_net(vm, d, &net, err))
+        return false;
+    v = nic_new(&config, net, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
+static bool microvm_add_9p(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    const struct fs_config *folder = config_fsdev(vm->config, device_config_get(d, "fsdev"));
+    struct p9_config config = { &vm->machine.ram, vm->machine.loop,
+                                device_config_get(d, "mount_tag") };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+    struct fs *fs;
+
+    if (slot < 0)
+        return false;
+    fs = fs_open(folder, err);
+    if (!fs)
+        return error_prefix(err, "%s: ", folder->text);
+    v = p9_new(&config, fs, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
+static bool microvm_add_serial_bus(struct microvm *vm, const struct device_config *d,
+                                   struct error *err)
+{
+    return microvm_serial_add_bus(&vm->serial_buses, &vm->machine, &vm->slots, d, err);
+}
+
+static bool microvm_add_serial_port(struct microvm *vm, const struct device_config *d,
+                                    struct error *err)
+{
+    struct chardev *chr = microvm_chardev(vm, device_config_get(d, "chardev"));
+
+    return microvm_serial_add_port(&vm->serial_buses, d, chr, err);
+}
+
+static bool microvm_add_vsock(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    return microvm_add_vsock_device(&vm->machine, &vm->slots, d, err);
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
 } microvm_models[] = {
     { "isa-debug-exit", microvm_add_debug_exit },
     { "isa-debugcon", microvm_add_debugcon },
+    { "virtconsole", microvm_add_serial_port },
+    { "virtio-9p-device", microvm_add_9p },
+    { "virtio-balloon-device", microvm_add_balloon },
     { "virtio-blk-device", microvm_add_blk },
+    { "virtio-net-device", microvm_add_net },
     { "virtio-rng-device", microvm_add_rng },
+    { "virtio-serial-device", microvm_add_serial_bus },
+    { "virtio-vsock-device", microvm_add_vsock },
+    { "vhost-vsock-device", microvm_add_vsock },
+    { "virtserialport", microvm_add_serial_port },
 };
 
 static bool microvm_add_device(struct microvm *vm, const struct device_config *d, struct error *err)
@@ -489,15 +676,13 @@ static bool microvm_select_accel(struct microvm *vm, struct error *err)
 {
     const struct config *c = vm->config;
 
-    vm->machine.accel = &accel_soft;
-    for (unsigned i = 0; i < c->accel_count; i++) {
-        if (c->accels[i] == ACCEL_SOFT)
-            return true;
-        if (i + 1 == c->accel_count && !c->accel_fallback)
-            return error_set(
-                err, "-accel kvm: this build has no KVM support; -accel soft runs everywhere");
-        log_warn("KVM is not supported by this build; running on the software CPU");
-    }
+    vm->machine.accel = accel_choose(c, err);
+    if (!vm->machine.accel)
+        return false;
+    vm->irqchip = accel_irqchip_kind(vm->machine.accel, c);
+    if (vm->irqchip == ACCEL_IRQCHIP_ALL && c->machine.ioapic2 == OOA_ON)
+        return error_set(
+            err, "-M ioapic2=on: KVM has one IOAPIC; use kernel-irqchip=split, or no ioapic2");
     return true;
 }
 
@@ -506,9 +691,11 @@ static bool microvm_build(struct microvm *vm, struct error *err)
     struct machine *m = &vm->machine;
     bool serial = false;
 
-    if (!microvm_select_accel(vm, err) || !machine_init(m, vm->config, err) ||
-        !microvm_open_chardevs(vm, err) || !microvm_plan_boot(vm, err) ||
-        !machine_init_vcpus(m, err))
+    if (!microvm_select_accel(vm, err) || !microvm_firmware_open(&vm->firmware, vm->config, err))
+        return false;
+    m->rom_size = firmware_size(&vm->firmware.image);
+    if (!machine_init(m, vm->config, err) || !microvm_open_chardevs(vm, err) ||
+        !microvm_plan_boot(vm, err) || !machine_init_vcpus(m, err))
         return false;
     apic_bus_init(&vm->apic_bus);
     gsi_init(&vm->gsi);
@@ -517,7 +704,8 @@ static bool microvm_build(struct microvm *vm, struct error *err)
            microvm_add_pit(vm, err) && microvm_add_rtc(vm, err) &&
            microvm_add_serial(vm, &serial, err) && microvm_add_ged(vm, err) &&
            microvm_add_fw_cfg(vm, err) && microvm_add_slots(vm, err) &&
-           microvm_add_devices(vm, err) && microvm_describe(vm, serial, err);
+           microvm_add_devices(vm, err) && virtio_slots_start(&vm->slots, err) &&
+           microvm_describe(vm, serial, err);
 }
 
 struct microvm *microvm_new(const struct config *config, struct error *err)
@@ -535,10 +723,12 @@ void microvm_free(struct microvm *vm)
 {
     if (!vm)
         return;
+    virtio_slots_fini(&vm->slots);
     machine_fini_guest(&vm->machine);
     for (unsigned i = vm->chardev_count; i-- > 0;)
         chardev_free(vm->chardevs[i]);
     boot_plan_free(vm->plan);
+    microvm_firmware_close(&vm->firmware);
     machine_fini_host(&vm->machine);
     free(vm);
 }

@@ -201,6 +201,17 @@ static void ram_zero_run(const struct ram *ram, u64 offset, u64 size)
     memset(ram->host + last, 0, offset + size - last);
 }
 
+void ram_discard(struct ram *ram, void *ptr, u64 size)
+{
+    u64 offset = (u64)((u8 *)ptr - ram->host);
+    u64 first = align_up(offset, RAM_PAGE_SIZE), last = align_down(offset + size, RAM_PAGE_SIZE);
+
+    assert(offset <= ram->size && size <= ram->size - offset);
+    if (first < last && fallocate(ram->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                  (off_t)first, (off_t)(last - first)) == 0)
+        ram_drop_code(ram, first, last - first);
+}
+
 int ram_read(const struct ram *ram, gpa addr, void *data, u64 size)
 {
     u8 *to = data;

@@ -15,7 +15,7 @@
 #include "base/types.h"
 
 #define RAM_PAGE_SIZE 4096u
-#define RAM_SLOTS_MAX 4
+#define RAM_SLOTS_MAX 6
 
 /* A run of guest physical addresses backed by a run of the mapping. Slots may alias the same bytes. */
 struct ram_slot {
@@ -70,6 +70,12 @@ int ram_write(struct ram *ram, gpa addr, const void *data, u64 size)
 
 /* Fill with `byte`; as ram_write. */
 int ram_set(struct ram *ram, gpa addr, u8 byte, u64 size) __attribute__((warn_unused_result));
+
+/*
+ * Give the whole pages of a run (by what ram_ptr_w returned) back to the host: they read as zeros when they are
+ * touched again. Advice: a host that cannot keeps them.
+ */
+void ram_discard(struct ram *ram, void *ptr, u64 size);
 
 /* Is there decoded code on the page of this mapping offset? */
 static inline bool ram_has_code(const struct ram *ram, u64 offset)

@@ -421,13 +421,22 @@ static void blk_config_write(struct virtio *v, unsigned offset, const void *data
         blk->state.writeback = ((const u8 *)data)[BLK_CONFIG_WRITEBACK - offset] & 1;
 }
 
+/* An earlier reset may have dropped it already. */
+static void blk_drop(struct blk_req *req)
+{
+    if (!req->dropped)
+        virtq_drop(req->queue, &req->chain);
+    req->dropped = true;
+}
+
 static void blk_reset(struct virtio *v)
 {
     struct blk *blk = blk_of(v);
 
     block_quiesce(blk->block);
     for (unsigned i = 0; i < blk->req_count; i++)
-        blk->reqs[i].dropped = blk->reqs[i].busy;
+        if (blk->reqs[i].busy)
+            blk_drop(&blk->reqs[i]);
     blk->starved = 0;
     blk->state.writeback = block_is_writeback(blk->block);
 }

@@ -10,6 +10,9 @@
 
 struct virtio;
 
+/* Of QueueNotify in the window: a write of a queue's number rings. */
+#define VIRTIO_MMIO_NOTIFY_OFFSET 0x50u
+
 /* The opaque of virtio_mmio_ops. */
 struct virtio_mmio {
     struct virtio *device; /* NULL: an empty slot */

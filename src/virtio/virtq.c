@@ -394,47 +394,87 @@ static void virtq_dirty_chain(struct virtq *q, const struct virtq_chain *chain, 
     }
 }
 
-static void virtq_push_split(struct virtq *q, u16 head, u32 written)
+static void virtq_push_split(struct virtq *q, const struct virtq_chain *chains, const u32 *written,
+                             unsigned count)
 {
     struct virtq_state *s = &q->state;
-    gpa entry =
-        s->used + VIRTQ_RING_ENTRIES + VIRTQ_USED_ENTRY_SIZE * (s->last_used & (s->size - 1u));
-    u8 *p = ram_ptr_w(q->virtio->ram, entry, VIRTQ_USED_ENTRY_SIZE);
 
-    assert(p);
-    store_le32(p, head);
-    store_le32(p + 4, written);
-    ram_dirty_ptr(q->virtio->ram, p, VIRTQ_USED_ENTRY_SIZE);
-    virtq_store(q, s->used + VIRTQ_RING_INDEX, ++s->last_used);
+    for (unsigned i = 0; i < count; i++, s->last_used++) {
+        unsigned slot = s->last_used & (s->size - 1u);
+        u8 *p =
+            ram_ptr_w(q->virtio->ram, s->used + VIRTQ_RING_ENTRIES + VIRTQ_USED_ENTRY_SIZE * slot,
+                      VIRTQ_USED_ENTRY_SIZE);
+
+        assert(p);
+        store_le32(p, chains[i].head);
+        store_le32(p + 4, written[i]);
+        ram_dirty_ptr(q->virtio->ram, p, VIRTQ_USED_ENTRY_SIZE);
+    }
+    virtq_store(q, s->used + VIRTQ_RING_INDEX, s->last_used);
 }
 
-static void virtq_push_packed(struct virtq *q, const struct virtq_chain *chain, u32 written)
+/* A used descriptor at `position`, seen by the driver when its flags are stored, which are returned. */
+static u16 virtq_fill_packed(struct virtq *q, u16 position, const struct virtq_chain *chain,
+                             u32 written)
 {
-    struct virtq_state *s = &q->state;
-    gpa entry = s->desc + VIRTQ_DESC_SIZE * (s->last_used & ~VIRTQ_WRAP);
+    gpa entry = q->state.desc + VIRTQ_DESC_SIZE * (position & ~VIRTQ_WRAP);
     u8 *p = ram_ptr_w(q->virtio->ram, entry, VIRTQ_DESC_SIZE);
-    u16 flags = s->last_used & VIRTQ_WRAP ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0;
+    u16 flags = position & VIRTQ_WRAP ? VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED : 0;
 
     assert(p);
     store_le32(p + 8, written);
     store_le16(p + VIRTQ_DESC_ID, chain->head);
     ram_dirty_ptr(q->virtio->ram, p, VIRTQ_DESC_SIZE);
-    virtq_store(q, entry + VIRTQ_DESC_FLAGS, flags | (written ? VIRTQ_DESC_F_WRITE : 0));
-    s->last_used = virtq_advance(q, s->last_used, chain->descriptors);
+    return flags | (written ? VIRTQ_DESC_F_WRITE : 0);
+}
+
+/* The flags of the first one come last: the driver goes by order, so it sees none before (2.8.6). */
+static void virtq_push_packed(struct virtq *q, const struct virtq_chain *chains, const u32 *written,
+                              unsigned count)
+{
+    struct virtq_state *s = &q->state;
+    gpa first = s->desc + VIRTQ_DESC_SIZE * (s->last_used & ~VIRTQ_WRAP) + VIRTQ_DESC_FLAGS;
+    u16 first_flags = virtq_fill_packed(q, s->last_used, &chains[0], written[0]);
+    u16 position = virtq_advance(q, s->last_used, chains[0].descriptors);
+
+    for (unsigned i = 1; i < count; i++) {
+        u16 flags = virtq_fill_packed(q, position, &chains[i], written[i]);
+
+        virtq_store(q, s->desc + VIRTQ_DESC_SIZE * (position & ~VIRTQ_WRAP) + VIRTQ_DESC_FLAGS,
+                    flags);
+        position = virtq_advance(q, position, chains[i].descriptors);
+    }
+    virtq_store(q, first, first_flags);
+    s->last_used = position;
+}
+
+void virtq_push_all(struct virtq *q, const struct virtq_chain *chains, const u32 *written,
+                    unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert(written[i] <= chains[i].in_size);
+        virtq_dirty_chain(q, &chains[i], written[i]);
+    }
+    assert(q->state.in_flight >= count);
+    q->state.in_flight = (u16)(q->state.in_flight - count);
+    if (!count || !virtq_is_usable(q))
+        return;
+    if (virtq_is_packed(q))
+        virtq_push_packed(q, chains, written, count);
+    else
+        virtq_push_split(q, chains, written, count);
 }
 
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, u32 written)
 {
-    assert(written <= chain->in_size);
-    virtq_dirty_chain(q, chain, written);
+    virtq_push_all(q, chain, &written, 1);
+}
+
+void virtq_drop(struct virtq *q, const struct virtq_chain *chain)
+{
+    virtq_dirty_chain(q, chain, chain->in_size);
     assert(q->state.in_flight);
     q->state.in_flight--;
-    if (!virtq_is_usable(q))
-        return;
-    if (virtq_is_packed(q))
-        virtq_push_packed(q, chain, written);
-    else
-        virtq_push_split(q, chain->head, written);
 }
 
 /* Did the index pass `event` on its way from `old` to `new`? 2.7.10. */

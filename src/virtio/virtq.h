@@ -74,6 +74,14 @@ void virtq_unpop(struct virtq *q, const struct virtq_chain *chain);
 /* Give a chain back with the number of bytes written to its writable parts. Host writes to RAM are marked here. */
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, u32 written);
 
+/* Give up a chain at a reset: the driver hears nothing of it; what the host may have written to is marked. */
+void virtq_drop(struct virtq *q, const struct virtq_chain *chain);
+/*
+ * Give several chains back at once: the driver sees all of them or none, as buffers of one packet must be (5.1.6.4).
+ */
+void virtq_push_all(struct virtq *q, const struct virtq_chain *chains, const u32 *written,
+                    unsigned count);
+
 /* Interrupt the driver if it asked for it since the last time (NO_INTERRUPT, EVENT_IDX). */
 void virtq_signal(struct virtq *q);
 

@@ -3,7 +3,13 @@
 
 import dataclasses
 
+import channels
 import checks
+import firmware
+import network
+import seed
+import share
+import storage
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
 
@@ -20,6 +26,8 @@ class Case:
     cpus: int = 0  # what the guest should find; 0: smp
     serial: bool = True  # a console on COM1; without one the guest answers through isa-debug-exit
     stderr: str = ""  # for bad options: what the message holds
+    kernel: str = ""  # "vmlinux" or "bzImage": the small kernel of guest/; "": the stock one
+    disk: str = ""  # properties of a -drive with the root disk, which then stands for the initramfs
 
 
 def boots():
@@ -41,6 +49,65 @@ def boots():
         Case("boot/earlyprintk", checks.earlyprintk, append="earlyprintk=ttyS0"),
     ]
     return rows
+
+
+def small():
+    """The small kernel, which finds its devices on the command line: no ACPI, no PCI, PVH."""
+    reboot = "reboot=t end=reboot"
+    rows = [Case(f"small/{kernel}-smp{n}", checks.selfcheck, kernel=kernel, smp=n, append=reboot)
+            for kernel, n in (("vmlinux", 1), ("vmlinux", 2), ("bzImage", 4))]
+    rows += [Case(f"small/disk-{f}", checks.selfcheck, kernel="vmlinux", disk=f"format={f}", append=reboot)
+             for f in ("raw", "qcow2")]
+    rows += [
+        Case("small/disk-threads", checks.selfcheck, kernel="bzImage", disk="aio=threads,cache=none", append=reboot),
+        Case("small/disk-modern", checks.selfcheck, kernel="vmlinux", disk="format=raw", append=reboot,
+             args=("-global", "virtio-mmio.force-legacy=false"), smp=2),
+        Case("small/pit-pic-rtc-off", checks.selfcheck, kernel="vmlinux", machine=ALL_OFF, smp=2, append=reboot),
+        Case("small/all-off", checks.selfcheck, kernel="vmlinux", machine=f"{ALL_OFF},isa-serial=off", serial=False),
+        Case("small/mem3584m", checks.selfcheck, kernel="vmlinux", mem=3584, append=reboot),
+    ]
+    return rows
+
+
+def networks():
+    def row(name, check, *args, **more):
+        return Case(f"net/{name}", check, kernel="vmlinux", args=args, **more)
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    card = "virtio-net-device,netdev=n"
+    return [
+        row("user", network.user),
+        row("user-modern-packed", network.user, *modern, "-device", f"{card},packed=on", smp=2),
+        row("user-no-merge", network.user, *modern, "-device", f"{card},mrg_rxbuf=off,event_idx=off"),
+        row("user-plain", network.user, "-device", f"{card},mrg_rxbuf=off,csum=off,guest_csum=off,indirect_desc=off"),
+        row("user-restricted", network.restricted),
+        row("tap", network.tap, "-nic", "tap,ifname=mote0,script=no,downscript=no"),
+        row("tap-modern-packed", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no",
+            "-device", f"{card},packed=on", smp=2),
+        row("tap-queues", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,queues=2",
+            "-device", f"{card},mq=on", smp=2),
+        row("tap-plain", network.tap, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,vnet_hdr=off",
+            "-device", f"{card},mrg_rxbuf=off"),
+        row("stream", network.stream),
+        row("dgram", network.dgram),
+    ]
+
+
+def seeds():
+    return [
+        Case("seed/all-devices", seed.all_devices),
+        Case("seed/all-devices-no-reboot", seed.all_devices_end),
+        Case("seed/fewest-devices", seed.fewest_devices),
+        Case("seed/fewest-devices-no-reboot", seed.fewest_devices_end),
+    ]
+
+
+def disks():
+    return [
+        Case("disk/kill-raw", storage.kill_raw, kernel="vmlinux"),
+        Case("disk/kill-qcow2", storage.kill_qcow2, kernel="vmlinux"),
+        Case("disk/host-full", storage.host_full, kernel="vmlinux"),
+        Case("disk/image-cut", storage.image_cut, kernel="vmlinux"),
+    ]
 
 
 def legacy_off():
@@ -118,6 +185,38 @@ def bad_options():
     ]
 
 
+def byte_channels():
+    """hvc0, virtio serial ports and vsock, each on a legacy transport and on a modern one."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("channel/hvc-session", channels.hvc_session),
+        Case("channel/hvc-session-modern", channels.hvc_session, smp=2, args=modern),
+        Case("channel/hvc-reboot", channels.hvc_reboot),
+        Case("channel/port-echo", channels.port_echo),
+        Case("channel/port-echo-modern", channels.port_echo, args=modern),
+        Case("channel/vsock-host-clients", channels.vsock_host_clients),
+        Case("channel/vsock-host-clients-modern", channels.vsock_host_clients, smp=2, args=modern),
+        Case("channel/vsock-guest-clients", channels.vsock_guest_clients),
+        Case("channel/vsock-guest-clients-modern", channels.vsock_guest_clients, args=modern),
+    ]
+
+
+def shares():
+    """Folders of the host, as the guest's root and beside it; and memory that the guest gives back."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("share/root-none", share.root_none, kernel="vmlinux", mem=256),
+        Case("share/root-mapped", share.root_mapped, kernel="vmlinux", mem=256),
+        Case("share/root-passthrough", share.root_passthrough, kernel="bzImage", mem=256, smp=2, args=modern),
+        Case("share/read-only", share.read_only, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages-modern", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t",
+             args=modern),
+        Case("balloon/target", share.the_target_is_reached, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/deflate-on-oom", share.out_of_memory_deflates, kernel="vmlinux", append="reboot=t"),
+    ]
+
+
 def messages():
     """What the guest kernel complains about, against what it says on QEMU."""
     return [
@@ -129,4 +228,52 @@ def messages():
     ]
 
 
-CASES = boots() + legacy_off() + console() + ends() + bad_options() + messages()
+def by_firmware():
+    """What firmware boots, and what it finds."""
+    disk = ("-drive", "id=d,if=none,format=raw,file={disk}")
+    kernel = ("-kernel", "{kernel}", "-initrd", "{initrd}", "-append", "console=ttyS0")
+    rows = [Case(f"firmware/{cell.name}", firmware.cell_check(cell)) for cell in firmware.SOME_CELLS]
+    rows += [
+        Case("firmware/qboot-reboots", checks.boots_again, append="run=off end=reboot", args=("-bios", "qboot")),
+        Case("firmware/seabios-reboots", checks.boots_again, append="run=off end=reboot", args=("-bios", "seabios")),
+        Case("firmware/seabios-disk", firmware.disk_boots),
+        Case("firmware/seabios-disk-modern", firmware.disk_boots,
+             args=("-global", "virtio-mmio.force-legacy=false", "-smp", "2")),
+        Case("firmware/seabios-debug-messages", firmware.debug_messages),
+        Case("firmware/seabios-nothing-to-boot", firmware.nothing_to_boot),
+        Case("firmware/seabios-rtc-pit-pic-off", firmware.nothing_to_boot, machine=ALL_OFF),
+        Case("firmware/fw-cfg-empty", firmware.fw_cfg_like_reference, mem=128),
+        Case("firmware/fw-cfg-acpi-off", firmware.fw_cfg_like_reference, machine=",acpi=off", mem=4096, smp=4),
+        Case("firmware/fw-cfg-bzimage", firmware.fw_cfg_like_reference, machine=",acpi=on", mem=4096, smp=2,
+             args=(*kernel, "-serial", "null")),
+        Case("firmware/fw-cfg-vmlinux", firmware.fw_cfg_like_reference, machine=",acpi=off", mem=300,
+             args=("-kernel", "{vmlinux}", *disk, "-device", "virtio-rng-device", "-device",
+                   "virtio-blk-device,drive=d")),
+        Case("firmware/fw-cfg-own", firmware.fw_cfg_like_reference, machine=",acpi=on,ioapic2=off,rtc=off",
+             args=(*disk, "-device", "virtio-blk-device,drive=d,bootindex=3", "-device", "virtio-rng-device", "-boot",
+                   "menu=on", "-fw_cfg", "name=opt/text,string=abc", "-fw_cfg", "opt/org/file,file={initrd}")),
+        Case("firmware/memtest64-direct", firmware.memtest("memtest64"), mem=64),
+        Case("firmware/memtest64-seabios", firmware.memtest("memtest64"), mem=64, args=("-bios", "seabios")),
+        Case("firmware/memtest32-qboot", firmware.memtest("memtest32"), mem=64, args=("-bios", "qboot")),
+        Case("firmware/ipxe-qboot", firmware.ipxe, mem=128, args=("-bios", "qboot")),
+        Case("firmware/ipxe-seabios", firmware.ipxe, mem=128, args=("-bios", "seabios")),
+        Case("firmware/memdisk-seabios", firmware.memdisk, mem=128, args=("-bios", "seabios")),
+    ]
+    return rows
+
+
+CASES = sum([
+    boots(),
+    small(),
+    networks(),
+    seeds(),
+    disks(),
+    legacy_off(),
+    console(),
+    byte_channels(),
+    shares(),
+    ends(),
+    bad_options(),
+    messages(),
+    by_firmware(),
+], [])

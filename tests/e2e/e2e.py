@@ -30,7 +30,7 @@ from cases import CASES
 from vm import SCALE, Failure, Vm
 
 HERE = pathlib.Path(__file__).resolve().parent
-SCRIPTS = HERE.parent.parent / "scripts"
+TOP = HERE.parent.parent
 SKIPPED = 77
 TIMEOUT = 120  # seconds for one machine from start to end, before SCALE
 
@@ -46,8 +46,8 @@ def host_tsc_khz():
     return 0
 
 
-def run_script(name):
-    done = subprocess.run([str(SCRIPTS / name)], stdout=subprocess.PIPE, check=False, text=True)
+def run_script(name, *args):
+    done = subprocess.run([str(TOP / name), *args], stdout=subprocess.PIPE, check=False, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -55,6 +55,9 @@ class Bench:
     """The binaries, the guest's files, and how a case becomes a command line."""
 
     DEBUG_EXIT = ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")
+    TIMEOUT = TIMEOUT
+    is_qemu = staticmethod(is_qemu)
+    tsc_khz = staticmethod(host_tsc_khz)
 
     def __init__(self, binary, reference):
         self.binary = binary
@@ -62,13 +65,16 @@ class Bench:
         self.kernel = None
         self.initrd = None
         self._vmlinux = None
+        self._small = None
+        self._root = None
+        self._disks = 0
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="mote-e2e-")
 
     def fetch(self):
-        folder = run_script("fetch-kernel.sh")
+        folder = run_script("scripts/fetch-kernel.sh")
         self.kernel = folder and f"{folder}/vmlinuz"
-        self.initrd = folder and run_script("make-initrd.sh")
+        self.initrd = folder and run_script("scripts/make-initrd.sh")
         return self.kernel and self.initrd
 
     def vmlinux(self):
@@ -79,12 +85,60 @@ class Bench:
                 self._vmlinux = path
         return self._vmlinux
 
+    def small(self, name):
+        """A file of the small kernel: vmlinux or bzImage."""
+        with self._lock:
+            self._small = self._small or run_script("guest/build-kernel.sh")
+        if not self._small:
+            raise checks.Skip("the small guest kernel cannot be built")
+        return f"{self._small}/{name}"
+
+    def package(self, name):
+        """The folder of a Debian package's files."""
+        with self._lock:
+            folder = run_script("scripts/fetch-package.sh", name)
+        if not folder:
+            raise checks.Skip(f"the package {name} cannot be had")
+        return folder
+
+    def root_initrd(self):
+        """An initramfs by which the stock kernel gets to its root disk."""
+        with self._lock:
+            path = run_script("scripts/make-root-initrd.sh")
+        if not path:
+            raise checks.Skip("the stock kernel's modules cannot be had")
+        return path
+
+    def disk(self, form="raw"):
+        """A copy of the root disk, for one guest to write to."""
+        with self._lock:
+            self._root = self._root or run_script("guest/make-root.sh")
+            self._disks += 1
+            path = os.path.join(self._folder.name, f"disk{self._disks}.{form}")
+        if not self._root:
+            raise checks.Skip("the root disk cannot be made")
+        if form == "raw":
+            subprocess.run(["cp", "--sparse=always", self._root, path], check=True)
+        elif shutil.which("qemu-img"):
+            subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", form, self._root, path], check=True)
+        else:
+            raise checks.Skip("no qemu-img to make the disk with")
+        return path
+
+    def _storage(self, case):
+        """Options for the root file system."""
+        if not case.disk:
+            return ["-initrd", self.initrd]
+        form = "qcow2" if "format=qcow2" in case.disk else "raw"
+        return ["-drive", f"id=root,if=none,file={self.disk(form)},{case.disk}",
+                "-device", "virtio-blk-device,drive=root"]
+
     @staticmethod
     def sha256(text):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _append(self, case, append, binary):
-        words = ["panic=-1" if "panic" not in append else "", append]
+        words = ["panic=-1" if "panic" not in append else "", "root=/dev/vda rw" if case.disk else "", append]
         if case.serial:
             words.insert(0, "console=ttyS0")
         if is_qemu(binary):
@@ -92,11 +146,16 @@ class Bench:
             words.append(f"tsc_early_khz={host_tsc_khz()}")
         return " ".join(filter(None, words))
 
-    def start(self, case, append="", terminal=False, no_reboot=True, stdin_closed=False, kernel=None, args=(),
-              binary=None):
+    def folder(self):
+        """A new empty folder."""
+        return tempfile.mkdtemp(dir=self._folder.name)
+
+    def arguments(self, case, append="", no_reboot=True, kernel=None, args=(), binary=None, initrd=True):
+        """The command line of a case; `initrd` is false where the caller's `args` give the root file system."""
         binary = binary or self.binary
+        kernel = kernel or (self.small(case.kernel) if case.kernel else self.kernel)
         argv = [binary, "-M", "microvm" + case.machine, "-cpu", "max", "-m", f"{case.mem}m", "-smp", str(case.smp),
-                "-nodefaults", "-nographic", "-kernel", kernel or self.kernel, "-initrd", self.initrd,
+                "-nodefaults", "-nographic", "-kernel", kernel, *(self._storage(case) if initrd else ()),
                 "-append", self._append(case, append, binary), *case.args, *args]
         if "-serial" not in case.args:
             argv += ["-serial", "mon:stdio"]
@@ -104,7 +163,10 @@ class Bench:
             argv += self.DEBUG_EXIT
         if no_reboot:
             argv.append("-no-reboot")
-        vm = Vm(argv, terminal=terminal, timeout=TIMEOUT)
+        return argv
+
+    def start(self, case, terminal=False, stdin_closed=False, **parts):
+        vm = Vm(self.arguments(case, **parts), terminal=terminal, timeout=TIMEOUT)
         if stdin_closed:
             vm.close_input()
         return vm

@@ -109,12 +109,22 @@ class Vm:
                 self.seen = match.end()
                 return match
             more = self._read(min(1.0, self._remaining(f"'{pattern}'")))
-            if not more or (self.process.poll() is not None and not self._drain()):
+            if not more or (self.process.poll() is not None and not self.drain()):
                 if not wanted.search(self.output, self.seen):
                     raise Failure(f"ended with status {self.process.wait()} before '{pattern}': "
                                   + self.stderr().strip())
 
-    def _drain(self):
+    def sees(self, pattern, seconds):
+        """Does the output hold `pattern` within the time? It is not used up."""
+        wanted = re.compile(pattern.encode())
+        end = time.monotonic() + seconds * SCALE
+        while not wanted.search(self.output, self.seen) and time.monotonic() < end:
+            self._remaining(f"'{pattern}'")
+            if not self._read(0.1) or self.process.poll() is not None:
+                break
+        return bool(wanted.search(self.output, self.seen))
+
+    def drain(self):
         """After the process's end: whether anything was still to be read."""
         before = len(self.output)
         self._read(0)
@@ -145,7 +155,7 @@ class Vm:
                 # Output closed: only the status is missing.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(timeout=0.2)
-        while self._drain():
+        while self.drain():
             pass
         if status is not None and self.process.returncode != status:
             raise Failure(f"exit status {self.process.returncode}, should be {status}: "

@@ -17,6 +17,7 @@ struct block;
 struct insn;
 struct vcpu;
 struct soft;
+struct stats;
 struct cpuid_model;
 
 enum gpr {
@@ -194,7 +195,7 @@ struct tlb {
 
 /* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
 struct jmp_cache_entry {
-    u64 rip;
+    u64 rip; /* outside 64-bit mode with the base of CS in the high half: cpu->jmp_base */
     u64 key;
     struct block *block;
 };
@@ -269,6 +270,7 @@ struct cpu {
         context; /* what `tlb` points at; MMU_CHECKED hides the real one: data_context */
     enum mmu_context data_context;
     u64 jmp_key;        /* key of valid jmp_cache entries */
+    u64 jmp_base;       /* part of their rip: the base of CS << 32; 0 in 64-bit mode */
     u64 jmp_epoch;      /* bumped to forget them all */
     u16 tlb_gen_last;   /* generations up to this one are used up */
     unsigned pcid_next; /* round robin */
@@ -306,6 +308,8 @@ struct cpu {
     u64 x87_fip_before, x87_fdp_before; /* when the registers were loaded */
     u16 x87_fop_before;
     u64 stat_blocks, stat_lookups, stat_exceptions, stat_interrupts, stat_tlb_misses;
+    u64 stat_translated; /* runs of translated blocks; counted only under -d stats */
+    struct stats *stats; /* NULL: -d stats is off */
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];

@@ -15,12 +15,16 @@
 #include <unistd.h>
 
 #include "accel/soft/block.h"
+#include "accel/soft/blocklog.h"
 #include "accel/soft/codebuf.h"
 #include "accel/soft/decode.h"
 #include "accel/soft/fpu.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/mem.h"
+#include "accel/soft/perfmap.h"
+#include "accel/soft/stats.h"
 #include "accel/soft/trans_int.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "machine/machine.h"
 #include "machine/vcpu.h"
@@ -41,6 +45,8 @@ struct translator {
     struct codebuf code;
     u32 threshold;
     bool chaining;
+    bool counting;           /* -d stats: blocks count their runs */
+    struct perfmap *perfmap; /* or NULL */
     struct t_row *rows;
     struct t_thunks thunks;
     trans_enter_fn *enter;
@@ -91,6 +97,7 @@ static bool trans_slow(struct cpu *cpu, struct block *b, u32 what)
     struct insn *in = mini->insns;
     bool last = i + 1u == b->count;
 
+    stats_handled(cpu, b->insns[i].row);
     mini->count = (u16)(b->count - i);
     mini->mode = b->mode;
     in[0] = b->insns[i];
@@ -612,6 +619,8 @@ static void t_body(struct t *t)
 
     t->memory = true;
     emit_group1(&t->e, 0, 0, 3, GS(icount), b->count);
+    if (t->translator->counting)
+        emit_group1(&t->e, 0, 0, 3, GS(stat_translated), 1);
     t_fpu_begin(t);
     for (t->index = 0; t->index < b->count; t->index++) {
         t->in = &b->insns[t->index];
@@ -666,7 +675,19 @@ static void t_finish(struct t *t, struct block *b, const u8 *entry)
                           memory_order_release);
 }
 
-enum trans_result trans_block(struct translator *tr, struct block *b, unsigned half)
+/* Tell whoever looks on of new code. */
+static void trans_report(const struct translator *tr, const struct block *b, const u8 *start,
+                         size_t size, u64 rip)
+{
+    const u8 *exec = codebuf_exec(&tr->code, start);
+
+    if (log_on(LOG_OUT_ASM))
+        blocklog_host(start, size, exec, rip, b->count);
+    if (tr->perfmap)
+        perfmap_add(tr->perfmap, exec, size, rip);
+}
+
+enum trans_result trans_block(struct translator *tr, struct block *b, unsigned half, u64 rip)
 {
     struct codebuf *code = &tr->code;
     u8 *start = codebuf_start(code, half), *limit = codebuf_limit(code, half);
@@ -689,6 +710,7 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
     code->data[half] += (u64)(limit - t.data);
     tr->stats.blocks++;
     tr->stats.bytes += (u64)(t.e.at - start);
+    trans_report(tr, b, start, (size_t)(t.e.at - start), rip);
     return TRANS_DONE;
 }
 
@@ -764,14 +786,25 @@ void trans_run(struct cpu *cpu, const void *code)
         cpu->page_rip = cpu->rip & PAGE_MASK;
         x = t->enter(code);
         cpu->block = NULL;
-        if (!x || !t->chaining || atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed))
+        if (!x || !t->chaining) {
+            stats_returned(cpu, STATS_LEFT);
             return;
+        }
+        if (atomic_load_explicit(&cpu->vcpu->requests, memory_order_relaxed)) {
+            stats_returned(cpu, STATS_REQUEST);
+            return;
+        }
         e = block_jmp_slot(cpu, cpu->rip);
-        if (e->rip != cpu->rip || e->key != cpu->jmp_key)
+        if (e->rip != cpu->rip || e->key != cpu->jmp_key) {
+            stats_returned(cpu, STATS_LOOKUP);
             return;
+        }
         code = atomic_load_explicit(&e->block->code, memory_order_acquire);
-        if (!code)
+        if (!code) {
+            stats_returned(cpu, STATS_UNTRANSLATED);
             return;
+        }
+        stats_returned(cpu, STATS_LINK);
         block_link(cpu->soft->cache, x, e->block);
     }
 }
@@ -785,6 +818,7 @@ struct translator *trans_new(struct soft *soft, u32 threshold, struct error *err
     t->soft = soft;
     t->threshold = threshold;
     t->chaining = true;
+    t->counting = log_on(LOG_STATS);
     if (!codebuf_init(&t->code, TRANS_HALF_SIZE, err)) {
         trans_free(t);
         return NULL;
@@ -813,6 +847,12 @@ void trans_init_cpu(struct cpu *cpu)
     cpu->fpu_host_mxcsr = MXCSR_DEFAULT;
     cpu->code_bias = (u64)(uintptr_t)soft->code_pages - ((u64)(uintptr_t)soft->ram_host >> 12);
     cpu->mini = xcalloc(1, sizeof(struct block) + 2 * sizeof(struct insn));
+}
+
+void trans_set_perfmap(struct translator *t, struct perfmap *map)
+{
+    t->perfmap = map;
+    perfmap_add_named(map, t->code.exec, CODEBUF_THUNKS, "mote_thunks");
 }
 
 u32 trans_threshold(const struct translator *t)

@@ -29,6 +29,7 @@
 #include "base/types.h"
 
 struct block;
+struct perfmap;
 struct soft;
 struct translator;
 
@@ -60,6 +61,9 @@ struct trans_stats trans_stats(const struct translator *t);
 /* For tests: without, blocks return to the run loop at their end. */
 void trans_set_chaining(struct translator *t, bool chaining);
 
+/* List code in `map` from now on. */
+void trans_set_perfmap(struct translator *t, struct perfmap *map);
+
 /* What the translator wants to know in `cpu`. */
 void trans_init_cpu(struct cpu *cpu);
 
@@ -67,8 +71,8 @@ void trans_init_cpu(struct cpu *cpu);
 
 enum trans_result { TRANS_DONE, TRANS_UNFIT, TRANS_FULL };
 
-/* Make code for `b`, which belongs to `half` of the cache. */
-enum trans_result trans_block(struct translator *t, struct block *b, unsigned half);
+/* Make code for `b`, which belongs to `half` of the cache. `rip`, where it was met, is for the reader of a log. */
+enum trans_result trans_block(struct translator *t, struct block *b, unsigned half, u64 rip);
 
 /* No jump leads to or from `b` any more, and it has no code. */
 void trans_drop(struct block *b);

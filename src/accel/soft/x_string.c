@@ -12,6 +12,7 @@
 #include "accel/soft/decode.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/operand.h"
+#include "base/bytes.h"
 #include "machine/vcpu.h"
 
 ALU_SIZES(ALU_COMPARE, cmp)
@@ -140,15 +141,24 @@ static void movs_one(struct cpu *cpu, const struct insn *in, gva src, gva dst, u
 
 /* --- STOS --- */
 
+/* One loop for each size: the compiler makes wide stores of them. */
 static void stos_fill(const struct string_run *run, u64 value)
 {
-    u8 *dst = run->dst;
-    u64 count = run->count;
+    u64 i;
 
     switch (run->log2) {
-    case 1: __asm__ volatile("rep stosw" : "+D"(dst), "+c"(count) : "a"(value) : "memory"); break;
-    case 2: __asm__ volatile("rep stosl" : "+D"(dst), "+c"(count) : "a"(value) : "memory"); break;
-    default: __asm__ volatile("rep stosq" : "+D"(dst), "+c"(count) : "a"(value) : "memory"); break;
+    case 1:
+        for (i = 0; i < run->count; i++)
+            store_le16(run->dst + i * 2, (u16)value);
+        break;
+    case 2:
+        for (i = 0; i < run->count; i++)
+            store_le32(run->dst + i * 4, (u32)value);
+        break;
+    default:
+        for (i = 0; i < run->count; i++)
+            store_le64(run->dst + i * 8, value);
+        break;
     }
 }
 

@@ -44,6 +44,15 @@ void chardev_resume(struct chardev *chr)
     container_of(chr, struct fake_chardev, chr)->resumes++;
 }
 
+bool chardev_window(struct chardev *chr, u16 *cols, u16 *rows)
+{
+    const struct fake_chardev *fake = container_of(chr, struct fake_chardev, chr);
+
+    *cols = fake->cols;
+    *rows = fake->rows;
+    return fake->cols;
+}
+
 size_t fake_chardev_can_receive(struct fake_chardev *fake)
 {
     struct chardev_frontend *f = &fake->chr.frontend;

@@ -16,6 +16,7 @@ struct fake_chardev {
     size_t room;      /* bytes that writes will still take */
     unsigned resumes; /* calls of chardev_resume */
     unsigned refused; /* writes of which not all was taken */
+    u16 cols, rows;   /* of the window; 0: none */
 };
 
 void fake_chardev_init(struct fake_chardev *fake, size_t room);
