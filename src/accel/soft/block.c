@@ -38,7 +38,7 @@
 #include "machine/bus.h"
 #include "machine/machine.h"
 
-#define BLOCK_HASH_BITS 14
+#define BLOCK_HASH_BITS 17
 #define BLOCK_HASH_SIZE (1u << BLOCK_HASH_BITS)
 
 /* What is known of a guest page with code. */
@@ -693,6 +693,10 @@ static void block_enter_jump(struct cpu *cpu, struct block *b)
     struct jmp_cache_entry *e = block_jmp_slot(cpu, cpu->rip);
     u64 page = block_linear(cpu) >> 12;
 
+    if (!(cpu->mode & MODE_CPL3) &&
+        (!mem_is_global(cpu, page << 12) ||
+         (b->offset2 != BLOCK_NOWHERE && !mem_is_global(cpu, (page + 1) << 12))))
+        cpu->jmp_local = true;
     e->rip = cpu->rip | cpu->jmp_base;
     e->key = cpu->jmp_key;
     e->block = b;

@@ -72,6 +72,30 @@ static void mem_tlb_fill(struct cpu *cpu, enum mmu_context context, gva addr, u8
         e->tag_w = tag;
     if (access == ACCESS_EXEC)
         e->tag_x = tag;
+    cpu->tlb_globals[context][e - cpu->tlbs[context].entries] = r->global ? cpu->tlb_global_gen : 0;
+}
+
+static u64 mem_retag(u64 tag, u64 wanted)
+{
+    return (tag ^ wanted) & PAGE_MASK ? ~(u64)0 : wanted;
+}
+
+/* A translation of a global page outlives its generation: it gets the present one. */
+static void mem_revive_global(struct cpu *cpu, enum mmu_context context, gva addr)
+{
+    struct tlb_entry *e = mem_context_entry(cpu, context, addr);
+    u64 tag = (addr & PAGE_MASK) | cpu->tlb_gen;
+
+    if (cpu->tlb_globals[context][e - cpu->tlbs[context].entries] != cpu->tlb_global_gen)
+        return;
+    e->tag_r = mem_retag(e->tag_r, tag);
+    e->tag_w = mem_retag(e->tag_w, tag);
+    e->tag_x = mem_retag(e->tag_x, tag);
+}
+
+bool mem_is_global(const struct cpu *cpu, gva addr)
+{
+    return cpu->tlb_globals[MMU_KERNEL][addr >> 12 & (TLB_SIZE - 1)] == cpu->tlb_global_gen;
 }
 
 static u64 mem_tag(const struct tlb_entry *e, enum access access)
@@ -93,6 +117,8 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
     struct walk_result r;
     i64 offset;
 
+    if (mem_tag(e, access) != ((addr & PAGE_MASK) | cpu->tlb_gen))
+        mem_revive_global(cpu, context, addr);
     if (mem_tag(e, access) == ((addr & PAGE_MASK) | cpu->tlb_gen)) {
         piece->host = (u8 *)(addr + e->addend);
         piece->pa = 0;

@@ -30,6 +30,9 @@ static inline struct tlb_entry *mem_tlb_entry(struct cpu *cpu, gva addr)
     return &cpu->tlb->entries[(addr >> 12) & (TLB_SIZE - 1)];
 }
 
+/* Was the supervisor's code at `addr`, just fetched, on a global page? */
+bool mem_is_global(const struct cpu *cpu, gva addr);
+
 /* Engine state of a machine: copies of the RAM mapping's addresses, and what its CPUs share. */
 struct soft {
     struct machine *machine;

@@ -190,7 +190,7 @@ struct tlb {
 /* Hashed set of the 2 MiB regions of which parts are in the TLB. */
 #define TLB_LARGE_WORDS 64
 
-#define JMP_CACHE_BITS  12
+#define JMP_CACHE_BITS  13
 #define JMP_CACHE_SIZE  (1u << JMP_CACHE_BITS)
 
 /* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
@@ -278,6 +278,9 @@ struct cpu {
     u64 tlb_large[TLB_LARGE_WORDS]; /* pages of 2 MiB: INVLPG forgets all their parts */
     u64 tlb_huge;      /* hashed set of 1 GiB regions with larger ones: INVLPG forgets everything */
     u64 jmp_pages[64]; /* hashed set of pages with jmp_cache entries */
+    u16 jmp_kernel_gen; /* in place of tlb_gen in keys of supervisor code: survives writes of CR3 */
+    bool jmp_local;     /* such a key was used for code on a page that is not global */
+    u32 tlb_global_gen; /* global pages' translations of this one are good */
     _Atomic bool outside;    /* holds no pointer to a block: the cache may be reused */
     _Atomic u32 cache_epoch; /* of the block cache, as last seen */
     struct block *scratch;   /* for code that is not in RAM */
@@ -310,6 +313,8 @@ struct cpu {
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];
+    u32 tlb_globals[MMU_CONTEXTS]
+                   [TLB_SIZE]; /* of global pages: tlb_global_gen when it was filled */
     struct jmp_cache_entry jmp_cache[JMP_CACHE_SIZE];
 };
 

@@ -2,9 +2,9 @@
 /*
  * Where the arithmetic flags are while translated code runs.
  *
- * An instruction leaves them in the host's. They move to memory only when the host's are about to be lost and nothing else
- * can give them back: most can be computed again from registers that still hold what the instruction worked on
- * (a recipe). Then the way that needs them, mostly none, does that.
+ * An instruction leaves them in the host's. They move to memory only when the host's are about to be lost and
+ * nothing else can give them back: most can be computed again from registers that still hold what the
+ * instruction worked on (a recipe). Then the way that needs them, mostly none, does that.
  */
 #include <stddef.h>
 

@@ -767,6 +767,7 @@ void t_rows_build(struct t_row *rows)
                 rows[r] = t_row_of(&t_entries[i]);
                 t_row_complete(&rows[r]);
             }
+    t_sys_rows(rows);
     t_bmi_rows(rows);
     t_simd_rows(rows);
     t_x87_rows(rows);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory in translated code: the software TLB inline, one look for several accesses where they lie close together off one
- * register.
+ * Guest memory in translated code: the software TLB inline, one look for several accesses where they lie
+ * close together off one register.
  *
- * A group is such a set of accesses. Its first one looks up the page of the lowest byte, with the highest on the same page, and
- * keeps what turns a linear address into a host one; the others use that. The look-up serves a whole block because what
- * changes translations ends a block. Where it fails, the interpreter runs the rest of the block.
+ * A group is such a set of accesses. Its first one looks up the page of the lowest byte, with the highest on
+ * the same page, and keeps what turns a linear address into a host one; the others use that. The look-up
+ * serves a whole block because what changes translations ends a block. Where it fails, the interpreter runs
+ * the rest of the block.
  */
 #include <assert.h>
 #include <stddef.h>
@@ -332,7 +333,8 @@ void t_stack(struct t *t, unsigned base, i32 at, bool write)
 }
 
 /*
- * The page's mark comes after the store (block.c). With one CPU nothing sets it meanwhile: there a group has looked already.
+ * The page's mark comes after the store (block.c). With one CPU nothing sets it meanwhile: there a group has
+ * looked already.
  */
 void t_stored(struct t *t, unsigned size)
 {

@@ -4,7 +4,8 @@
  *
  * Every TLB tag and jump-cache key carries the generation of the address space that it belongs to, so forgetting an
  * address space is taking a new number. A PCID keeps its number while it is in the small table.
- * Entries of global pages are forgotten with the rest, which the architecture allows.
+ * A translation of a global page gets the new number when it is missed (mem.c). Supervisor code, whose pages are
+ * mostly global, is found by a number of its own, which changes only when code on another page was found by it.
  */
 #include "accel/soft/tlb.h"
 
@@ -18,7 +19,9 @@
 
 static void tlb_update_key(struct cpu *cpu)
 {
-    cpu->jmp_key = cpu->jmp_epoch << 32 | cpu->tlb_gen << 16 | cpu->mode;
+    u64 generation = cpu->mode & MODE_CPL3 ? cpu->tlb_gen : cpu->jmp_kernel_gen;
+
+    cpu->jmp_key = cpu->jmp_epoch << 32 | generation << 16 | cpu->mode;
 }
 
 static void tlb_forget_jumps(struct cpu *cpu)
@@ -28,6 +31,25 @@ static void tlb_forget_jumps(struct cpu *cpu)
     tlb_update_key(cpu);
 }
 
+/* 0 stands for pages that are not global. */
+static void tlb_forget_globals(struct cpu *cpu)
+{
+    if (++cpu->tlb_global_gen == 0) {
+        memset(cpu->tlb_globals, 0, sizeof(cpu->tlb_globals));
+        cpu->tlb_global_gen = 1;
+    }
+}
+
+/* Forget supervisor code by linear address: that on local pages, or all. */
+static void tlb_forget_kernel_jumps(struct cpu *cpu, bool all)
+{
+    if (!cpu->jmp_local && !all)
+        return;
+    cpu->jmp_local = false;
+    if (++cpu->jmp_kernel_gen == 0)
+        tlb_forget_jumps(cpu);
+}
+
 /* A number no entry carries. When they run out everything is cleared and they start again. */
 static u16 tlb_new_generation(struct cpu *cpu)
 {
@@ -35,6 +57,7 @@ static u16 tlb_new_generation(struct cpu *cpu)
         memset(cpu->tlbs, 0xFF, sizeof(cpu->tlbs));
         memset(cpu->pcids, 0, sizeof(cpu->pcids));
         cpu->tlb_gen_last = 0;
+        tlb_forget_globals(cpu);
         tlb_forget_jumps(cpu);
     }
     return ++cpu->tlb_gen_last;
@@ -66,6 +89,8 @@ static void tlb_use_pcid(struct cpu *cpu, bool keep)
             slot = &cpu->pcids[cpu->pcid_next++ % PCID_SLOTS];
         *slot = (struct pcid_slot){ pcid, generation };
     }
+    if (cpu->tlb_gen != slot->generation)
+        tlb_forget_kernel_jumps(cpu, false);
     cpu->tlb_gen = slot->generation;
     tlb_update_key(cpu);
 }
@@ -156,6 +181,8 @@ void tlb_flush(struct cpu *cpu, enum tlb_flush what, gva addr)
     switch (what) {
     case TLB_FLUSH_ALL:
         memset(cpu->pcids, 0, sizeof(cpu->pcids));
+        tlb_forget_globals(cpu);
+        tlb_forget_kernel_jumps(cpu, true);
         tlb_forget_all_large(cpu);
         tlb_use_pcid(cpu, false);
         break;

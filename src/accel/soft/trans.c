@@ -62,8 +62,8 @@ static void trans_mini_end(struct cpu *cpu, const struct insn *in)
 }
 
 /*
- * What generated code asks of C: instruction, bytes stored, what the rest of the block needs of the FPU, and which of the
- * helpers below.
+ * What generated code asks of C: instruction, bytes stored, what the rest of the block needs of the FPU, and
+ * which of the helpers below.
  */
 #define HELP_STORED_SHIFT 16
 #define HELP_FPU_SHIFT    24

@@ -150,7 +150,8 @@ enum t_move { T_MOVES_NOT, T_MOVES_ADD, T_MOVES_SUB, T_MOVES_LEA };
 /* Fill `rows` (insn_row_count of them). */
 void t_rows_build(struct t_row *rows);
 
-/* SIMD, MMX, x87, BMI: called by t_rows_build. */
+/* Divisions and system instructions, SIMD and MMX, x87: called by t_rows_build. */
+void t_sys_rows(struct t_row *rows);
 void t_bmi_rows(struct t_row *rows);
 void t_simd_rows(struct t_row *rows);
 void t_x87_rows(struct t_row *rows);
@@ -205,8 +206,8 @@ void t_flags_lose_registers(struct t *t, u32 regs);
 struct t_recipe t_flags_recipe(const struct t *t);
 
 /*
- * After t_flags_out: the flags come from group 1's operation `digit` on fields dst and src (insn.h; INSN_RM_MEM: memory), or
- * from TEST.
+ * After t_flags_out: the flags come from group 1's operation `digit` on fields dst and src (insn.h;
+ * INSN_RM_MEM: memory), or from TEST.
  */
 void t_recipe_alu(struct t *t, unsigned digit, unsigned size, unsigned dst, unsigned src);
 void t_recipe_imm(struct t *t, unsigned digit, unsigned size, unsigned dst, i32 value);

@@ -14,6 +14,7 @@
 #define PTE_U           BIT64(2)
 #define PTE_A           BIT64(5)
 #define PTE_D           BIT64(6)
+#define PTE_G           BIT64(8)
 #define PTE_PS          BIT64(7)
 #define PTE_NX          BIT64(63)
 #define PTE_ADDR        0x000FFFFFFFFFF000u
@@ -218,6 +219,7 @@ static enum walk_step walk_once(const struct walk_context *c, const struct walk_
     r->page = walk_leaf_page(f, level, entries[level].value, addr) & c->phys_mask;
     r->shift = (u8)(12 + f->index_bits * (level - 1));
     r->dirty = entries[level].value & PTE_D;
+    r->global = (c->cr4 & CR4_PGE) && (entries[level].value & PTE_G);
     return WALK_DONE;
 }
 

@@ -12,6 +12,7 @@
 #include "accel/soft/decode.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/operand.h"
+#include "base/bytes.h"
 #include "machine/vcpu.h"
 
 ALU_SIZES(ALU_COMPARE, cmp)
@@ -140,6 +141,27 @@ static void movs_one(struct cpu *cpu, const struct insn *in, gva src, gva dst, u
 
 /* --- STOS --- */
 
+/* One loop for each size: the compiler makes wide stores of them. */
+static void stos_fill(const struct string_run *run, u64 value)
+{
+    u64 i;
+
+    switch (run->log2) {
+    case 1:
+        for (i = 0; i < run->count; i++)
+            store_le16(run->dst + i * 2, (u16)value);
+        break;
+    case 2:
+        for (i = 0; i < run->count; i++)
+            store_le32(run->dst + i * 4, (u32)value);
+        break;
+    default:
+        for (i = 0; i < run->count; i++)
+            store_le64(run->dst + i * 8, value);
+        break;
+    }
+}
+
 static void stos_run(struct cpu *cpu, struct string_run *run)
 {
     u64 value = cpu->gpr[RAX], bytes = run->count << run->log2;
@@ -147,8 +169,7 @@ static void stos_run(struct cpu *cpu, struct string_run *run)
     if (run->log2 == 0 || value == 0)
         memset(run->dst, (int)(value & 0xFF), bytes);
     else
-        for (u64 i = 0; i < run->count; i++)
-            element_set(run->dst + (i << run->log2), run->log2, value);
+        stos_fill(run, value);
     mem_stored(cpu, run->dst, (unsigned)bytes);
 }
 
