@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Translation of BMI1, BMI2, ADX, CRC32 and MOVBE: each becomes itself. A register that lives in memory is
- * worked on in a temporary: ModRM.reg in T_VAL, a ModRM.rm register in T_TMP, VEX.vvvv in what the ModRM.rm
- * operand leaves free.
+ * Translation of BMI1, BMI2, ADX, CRC32 and MOVBE: each becomes itself. A register that lives in
+ * memory is worked on in a temporary: ModRM.reg in T_VAL, a ModRM.rm register in T_TMP, VEX.vvvv in
+ * what the ModRM.rm operand leaves free.
  */
 #include <stddef.h>
 
