@@ -10,6 +10,7 @@
 
 #include "accel/soft/block.h"
 #include "accel/soft/fault.h"
+#include "accel/soft/tlb.h"
 #include "accel/soft/walk.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -113,6 +114,8 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
         return;
     piece->host = cpu->soft->ram_host + offset + (addr & 0xFFF);
     mem_tlb_fill(cpu, context, addr, cpu->soft->ram_host + offset, &r, access);
+    if (r.shift > 12)
+        tlb_note_large(cpu, addr, r.shift);
 }
 
 /* Linear addresses outside 64-bit mode are 32 bits wide; long mode's tables and inner stacks are beyond that. */

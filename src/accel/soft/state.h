@@ -272,8 +272,10 @@ struct cpu {
     u16 tlb_gen_last;   /* generations up to this one are used up */
     unsigned pcid_next; /* round robin */
     struct pcid_slot pcids[PCID_SLOTS];
-    u64 jmp_pages[64];       /* hashed set of pages with jmp_cache entries */
-    _Atomic bool outside;    /* holds no pointer to a block: the cache may be reused */
+    u64 jmp_pages[64];    /* hashed set of pages with jmp_cache entries */
+    u64 tlb_large[64];    /* hashed sets of regions with TLB entries of larger pages: of 4 MiB, */
+    u64 tlb_giant;        /* of 1 GiB */
+    _Atomic bool outside; /* holds no pointer to a block: the cache may be reused */
     _Atomic u32 cache_epoch; /* of the block cache, as last seen */
     struct block *scratch;   /* for code that is not in RAM */
 

@@ -28,11 +28,18 @@ static void tlb_forget_jumps(struct cpu *cpu)
     tlb_update_key(cpu);
 }
 
+static void tlb_clear(struct cpu *cpu)
+{
+    memset(cpu->tlbs, 0xFF, sizeof(cpu->tlbs));
+    memset(cpu->tlb_large, 0, sizeof(cpu->tlb_large));
+    cpu->tlb_giant = 0;
+}
+
 /* A number no entry carries. When they run out everything is cleared and they start again. */
 static u16 tlb_new_generation(struct cpu *cpu)
 {
     if (cpu->tlb_gen_last == TLB_GEN_MAX) {
-        memset(cpu->tlbs, 0xFF, sizeof(cpu->tlbs));
+        tlb_clear(cpu);
         memset(cpu->pcids, 0, sizeof(cpu->pcids));
         cpu->tlb_gen_last = 0;
         tlb_forget_jumps(cpu);
@@ -70,9 +77,54 @@ static void tlb_use_pcid(struct cpu *cpu, bool keep)
     tlb_update_key(cpu);
 }
 
+/* Entries are for 4 KiB, also those of larger pages. */
+#define TLB_LARGE_SHIFT 22
+#define TLB_GIANT_SHIFT 30
+
+static u64 *tlb_large_word(struct cpu *cpu, gva addr)
+{
+    return &cpu->tlb_large[addr >> (TLB_LARGE_SHIFT + 6) & 63];
+}
+
+void tlb_note_large(struct cpu *cpu, gva addr, unsigned shift)
+{
+    if (shift > TLB_LARGE_SHIFT)
+        cpu->tlb_giant |= BIT64(addr >> TLB_GIANT_SHIFT & 63);
+    else
+        *tlb_large_word(cpu, addr) |= BIT64(addr >> TLB_LARGE_SHIFT & 63);
+}
+
+/* What a page at `addr` may be as large as, to go by the sets: 1 << this many bytes. */
+static unsigned tlb_page_shift(struct cpu *cpu, gva addr)
+{
+    if (unlikely(cpu->tlb_giant >> (addr >> TLB_GIANT_SHIFT & 63) & 1))
+        return TLB_GIANT_SHIFT;
+    if (*tlb_large_word(cpu, addr) >> (addr >> TLB_LARGE_SHIFT & 63) & 1)
+        return TLB_LARGE_SHIFT;
+    return 12;
+}
+
+static void tlb_drop_region(struct cpu *cpu, gva addr, unsigned shift)
+{
+    for (unsigned i = 0; i < MMU_CONTEXTS; i++) {
+        for (unsigned j = 0; j < TLB_SIZE; j++) {
+            struct tlb_entry *e = &cpu->tlbs[i].entries[j];
+
+            if (!((e->tag_r ^ addr) >> shift) || !((e->tag_w ^ addr) >> shift) ||
+                !((e->tag_x ^ addr) >> shift))
+                e->tag_r = e->tag_w = e->tag_x = ~(u64)0;
+        }
+    }
+    tlb_forget_jumps(cpu);
+}
+
 static void tlb_flush_page(struct cpu *cpu, gva addr)
 {
+    unsigned shift = tlb_page_shift(cpu, addr);
     u64 page = addr >> 12;
+
+    if (shift > 12)
+        tlb_drop_region(cpu, addr, shift);
 
     for (unsigned i = 0; i < MMU_CONTEXTS; i++) {
         struct tlb_entry *e = &cpu->tlbs[i].entries[page & (TLB_SIZE - 1)];
@@ -109,7 +161,7 @@ void tlb_flush(struct cpu *cpu, enum tlb_flush what, gva addr)
 
 void tlb_reset(struct cpu *cpu)
 {
-    memset(cpu->tlbs, 0xFF, sizeof(cpu->tlbs));
+    tlb_clear(cpu);
     cpu->tlb_gen_last = 0;
     tlb_forget_jumps(cpu);
     tlb_flush(cpu, TLB_FLUSH_ALL, 0);

@@ -23,6 +23,7 @@ struct walk_result {
     gpa page; /* physical address of the 4 KiB page */
     bool read, write, exec;
     bool dirty; /* the D bit is set: writes need no walk */
+    u8 shift;   /* of the guest's page, which may be larger: 12, 21, 22 or 30; 12 without paging */
     u32 code;   /* error code of the page fault when the walk failed */
 };
 
