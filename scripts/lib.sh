@@ -77,6 +77,13 @@ packages_install() {
   quietly "installing ${missing[*]}, second try" apt_install "${missing[@]}"
 }
 
+# architecture_add NAME: packages of another architecture can be installed. Fails where there is no dpkg.
+architecture_add() {
+  command -v dpkg >/dev/null && command -v apt-get >/dev/null || return 1
+  [[ " $(dpkg --print-foreign-architectures | tr '\n' ' ') " != *" $1 "* ]] || return 0
+  as_root dpkg --add-architecture "$1" && apt_update
+}
+
 # build_mote FOLDER [MESON OPTION...]: configure once, then build what changed, without the tests.
 build_mote() {
   local folder=$1

@@ -142,6 +142,8 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
     if (r.shift > 12)
         tlb_note_large(cpu, addr, r.shift);
     mem_tlb_fill(cpu, context, addr, cpu->soft->ram_host + offset, &r, access);
+    if (r.shift > 12)
+        tlb_note_large(cpu, addr, r.shift);
 }
 
 /* Linear addresses outside 64-bit mode are 32 bits wide; long mode's tables and inner stacks are beyond that. */
