@@ -226,6 +226,7 @@ static const struct fuzz_device fuzz_devices[] = {
     { "balloon", fuzz_make_balloon, NULL, MESSAGES(fuzz_balloon_messages), 0 },
     { "console", fuzz_make_console, fuzz_settle_console, fuzz_console_messages,
       FUZZ_CONSOLE_MESSAGES, 0 },
+    { "net", fuzz_make_net, fuzz_settle_net, fuzz_net_messages, FUZZ_NET_MESSAGES, 0 },
     { "rng", fuzz_make_rng, NULL, MESSAGES(fuzz_rng_messages), 0 },
     { "vsock", fuzz_make_vsock, fuzz_settle_vsock, fuzz_vsock_messages, FUZZ_VSOCK_MESSAGES, 0 },
 };

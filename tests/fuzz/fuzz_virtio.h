@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/types.h"
+#include "host/net.h"
 #include "unit/fakes/block.h"
 #include "unit/virtio/driver.h"
 
@@ -23,6 +24,8 @@ struct fuzz_message {
 struct fuzz {
     struct driver d;
     struct block block;
+    struct net net;
+    unsigned net_header; /* bytes before frames */
     const struct fuzz_device *device;
     const u8 *data; /* the input that is left */
     size_t size;
@@ -52,3 +55,9 @@ void fuzz_settle_console(struct fuzz *f);
 extern const struct fuzz_message fuzz_vsock_messages[FUZZ_VSOCK_MESSAGES];
 struct virtio *fuzz_make_vsock(struct fuzz *f, unsigned variant);
 void fuzz_settle_vsock(struct fuzz *f);
+
+/* A network card on a backend of the input's making. */
+#define FUZZ_NET_MESSAGES 14
+extern const struct fuzz_message fuzz_net_messages[FUZZ_NET_MESSAGES];
+struct virtio *fuzz_make_net(struct fuzz *f, unsigned variant);
+void fuzz_settle_net(struct fuzz *f);
