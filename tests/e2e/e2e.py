@@ -157,6 +157,8 @@ class Bench:
         argv = [binary, "-M", "microvm" + case.machine, "-cpu", "max", "-m", f"{case.mem}m", "-smp", str(case.smp),
                 "-nodefaults", "-nographic", "-kernel", kernel, *(self._storage(case) if initrd else ()),
                 "-append", self._append(case, append, binary), *case.args, *args]
+        if not is_qemu(binary) and not {"-accel", "-enable-kvm"} & {*case.args, *args}:
+            argv += ["-accel", "soft"]  # also where the host has a good KVM
         if "-serial" not in case.args:
             argv += ["-serial", "mon:stdio"]
         if not case.serial:

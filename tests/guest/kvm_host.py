@@ -116,11 +116,12 @@ def stopped(tap, mote, guests):
 
 
 def exits(tap, mote, guests, name, machine, irqchip):
-    """16 requests each to an entropy device and a disk: no doorbell and no interrupt takes the CPU out of KVM."""
+    """16 requests each to an entropy device and a disk: no doorbell and no interrupt takes the CPU out."""
     elf = guests / f"{name}.elf"
-    done = run(mote, elf, "-M", machine, "-accel", f"kvm,emulated=on,kernel-irqchip={irqchip}", "-d", "exits", "-object",
-               "rng-builtin,id=r", "-device", "virtio-rng-device,rng=r", "-drive",
-               f"if=none,id=d,format=raw,readonly=on,file={elf}", "-device", "virtio-blk-device,drive=d")
+    accel = f"kvm,emulated=on,kernel-irqchip={irqchip}"
+    disk = f"if=none,id=d,format=raw,readonly=on,file={elf}"
+    done = run(mote, elf, "-M", machine, "-accel", accel, "-d", "exits", "-object", "rng-builtin,id=r", "-device",
+               "virtio-rng-device,rng=r", "-drive", disk, "-device", "virtio-blk-device,drive=d")
     summary = re.search(r"^cpu 0: exits: (.*) kicks (\d+)$", done.stderr, re.MULTILINE)
     what = f"{name}, kernel-irqchip={irqchip}"
     tap.point(bool(summary) and "FAIL" not in done.stdout, f"{what}: exits are counted", done)
