@@ -38,8 +38,10 @@ _mote()
         words="none" ;;
     -drive) files= ;;
     -blockdev) files= ;;
+    -fsdev) files= ;;
+    -virtfs) files= ;;
     -device)
-        words="isa-debug-exit isa-debugcon virtconsole virtio-balloon-device virtio-blk-device virtio-net-device virtio-rng-device virtio-serial-device virtserialport help" ;;
+        words="isa-debug-exit isa-debugcon vhost-vsock-device virtconsole virtio-9p-device virtio-balloon-device virtio-blk-device virtio-net-device virtio-rng-device virtio-serial-device virtio-vsock-device virtserialport help" ;;
     -object) files= ;;
     -netdev)
         words="tap user stream dgram socket help" ;;
@@ -49,10 +51,10 @@ _mote()
     -action) files= ;;
     -pidfile) files=1 ;;
     -d)
-        words="unimp guest_errors int cpu_reset in_asm cpu boot stats mmu exits help" ;;
+        words="boot cpu cpu_reset exits guest_errors in_asm int mmu op out_asm stats unimp help" ;;
     -D) files=1 ;;
     *)
-        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -boot -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -snapshot -device -object -netdev -nic -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -D -h -help -version" ;;
+        words="-M -machine -accel -enable-kvm -cpu -m -smp -global -rtc -uuid -overcommit -no-acpi -kernel -initrd -append -bios -L -boot -fw_cfg -serial -chardev -debugcon -nographic -display -monitor -drive -blockdev -fsdev -virtfs -snapshot -device -object -netdev -nic -nodefaults -name -no-reboot -no-shutdown -action -S -pidfile -daemonize -d -perfmap -D -h -help -version" ;;
     esac
     if [[ $files ]]; then
         COMPREPLY=($(compgen -f -- "$word"))

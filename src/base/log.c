@@ -15,6 +15,8 @@ const struct log_item_info log_items[] = {
     { "int", LOG_INT, "interrupts and exceptions as they are delivered" },
     { "cpu_reset", LOG_CPU_RESET, "CPU state at each reset and triple fault" },
     { "in_asm", LOG_IN_ASM, "guest instructions as blocks are decoded" },
+    { "op", LOG_OP, "the same instructions as the engine sees them" },
+    { "out_asm", LOG_OUT_ASM, "host code of blocks as they are translated" },
     { "cpu", LOG_CPU, "CPU registers before each block" },
     { "boot", LOG_BOOT, "what the loader chose, and why" },
     { "stats", LOG_STATS, "engine statistics at exit" },

@@ -90,12 +90,17 @@ extern const struct key cli_balloon_keys[];
 extern const struct key cli_blk_keys[];
 extern const struct key cli_fw_cfg_keys[];
 extern const struct key cli_net_keys[];
+extern const struct key cli_fsdev_keys[];
+extern const struct key cli_virtfs_keys[];
+extern const struct key cli_9p_keys[];
 extern const struct key cli_stdio_keys[];
 extern const struct key cli_file_keys[];
 extern const struct key cli_socket_keys[];
 extern const struct key cli_serial_bus_keys[];
 extern const struct key cli_virtconsole_keys[];
 extern const struct key cli_serial_port_keys[];
+extern const struct key cli_vsock_keys[];
+extern const struct key cli_vhost_vsock_keys[];
 
 /* What all virtio devices have. */
 #define CLI_VIRTIO_KEYS \
@@ -126,6 +131,8 @@ bool cli_parse_drive(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_blockdev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_netdev(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_nic(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_fsdev(struct cli *cli, const char *value, struct error *err);
+bool cli_parse_virtfs(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_device(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_object(struct cli *cli, const char *value, struct error *err);
 bool cli_parse_overcommit(struct cli *cli, const char *value, struct error *err);
@@ -175,6 +182,8 @@ bool cli_claim_drive(struct cli *cli, const char *id, struct error *err);
 
 /* The same for a network backend. */
 bool cli_claim_net(struct cli *cli, const char *id, struct error *err);
+/* A device with a folder: it is there, and has a mount tag. */
+bool cli_check_9p(const struct cli *cli, const struct device_config *device, struct error *err);
 
 /* The key table of a device model, or NULL; models are listed by -device help. */
 const struct key *cli_device_keys(const char *model);

@@ -11,12 +11,14 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "host/block.h"
+#include "host/fs.h"
 
 enum on_off_auto { OOA_AUTO, OOA_ON, OOA_OFF };
 
 #define CONFIG_SERIALS_MAX       4
 #define CONFIG_CHARDEVS_MAX      16
 #define CONFIG_BLOCKS_MAX        32
+#define CONFIG_FSDEVS_MAX        8
 #define CONFIG_DEVICES_MAX       40
 #define CONFIG_DEVICE_PROPS_MAX  32
 #define CONFIG_OBJECTS_MAX       16
@@ -161,6 +163,8 @@ struct machine_config {
     bool auto_kernel_cmdline;
     bool kernel_decompress;
     bool graphics;
+    bool mem_merge; /* advice to the host: guest memory may be merged, may have huge pages */
+    bool hugepages;
     char *kernel_irqchip; /* "on", "off", "split", NULL */
     char *oem_id;         /* ACPI headers: 6 characters, padded with blanks; NULL: the default */
     char *oem_table_id;   /* 8 characters */
@@ -220,6 +224,8 @@ struct config {
 
     unsigned net_count;
     struct net_config nets[CONFIG_NETS_MAX]; /* -netdev and -nic */
+    unsigned fsdev_count;
+    struct fs_config fsdevs[CONFIG_FSDEVS_MAX]; /* -fsdev and -virtfs */
 
     unsigned device_count;
     struct device_config devices[CONFIG_DEVICES_MAX];
@@ -244,6 +250,7 @@ struct config {
     struct fw_cfg_config fw_cfg[CONFIG_FW_CFG_MAX];
     char *log_path;
     u32 log_items;
+    bool perfmap;
 };
 
 /* QEMU's microvm defaults: 128 MiB, one CPU, everything auto. */
@@ -251,9 +258,12 @@ void config_init(struct config *config);
 void config_free(struct config *config);
 void config_free_net(struct net_config *net); /* what it points to */
 
-/* The drive or block node, the network backend, the object, or the chardev with this id, or NULL. */
+void config_free_fsdev(struct fs_config *fsdev);
+
+/* The drive or block node, the network backend, the folder, the object, or the chardev with this id, or NULL. */
 const struct block_config *config_block(const struct config *config, const char *id);
 const struct net_config *config_net(const struct config *config, const char *id);
+const struct fs_config *config_fsdev(const struct config *config, const char *id);
 const struct device_config *config_object(const struct config *config, const char *id);
 const struct chardev_config *config_chardev(const struct config *config, const char *id);
 

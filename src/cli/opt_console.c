@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The properties of virtio-serial-device and its ports. */
+/* The properties of virtio-serial-device, its ports, and vsock devices. */
 #include "cli/cli.h"
 
 #define CLI_PORTS_MAX 31u
+#define CLI_CID_MAX   0xFFFFFFFEu
 
 #define CLI_SERIAL_PORT_KEYS \
     { "chardev", KEY_STRING, KEY_NOWHERE, .help = "the chardev at the host's end (none)" }, \
@@ -27,4 +28,18 @@ const struct key cli_virtconsole_keys[] = {
 const struct key cli_serial_port_keys[] = {
     CLI_SERIAL_PORT_KEYS,
     { .name = NULL },
+};
+
+const struct key cli_vsock_keys[] = {
+    { "guest-cid", KEY_UINT, KEY_NOWHERE, .max = CLI_CID_MAX,
+      .help = "the guest's address, 3 or more" },
+    { "path", KEY_STRING, KEY_NOWHERE,
+      .help = "the unix socket of the host's clients; the guest's go to PATH_PORT" },
+    CLI_VIRTIO_KEYS,
+};
+
+const struct key cli_vhost_vsock_keys[] = {
+    { "guest-cid", KEY_UINT, KEY_NOWHERE, .max = CLI_CID_MAX,
+      .help = "the guest's address, 3 or more, of no other guest" },
+    CLI_VIRTIO_KEYS,
 };

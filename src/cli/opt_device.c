@@ -50,14 +50,18 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "vhost-vsock-device", cli_vhost_vsock_keys, NULL, "guest-cid",
+      "sockets to the host's vsock, by its kernel" },
     { "virtconsole", cli_virtconsole_keys, NULL, NULL,
       "a console (hvc) on a virtio-serial-device" },
+    { "virtio-9p-device", cli_9p_keys, NULL, "fsdev", "a folder of the host" },
     { "virtio-balloon-device", cli_balloon_keys, NULL, NULL,
       "memory that the guest gives back to the host" },
     { "virtio-blk-device", cli_blk_keys, NULL, "drive", "a disk" },
     { "virtio-net-device", cli_net_keys, NULL, NULL, "a network card" },
     { "virtio-rng-device", cli_rng_keys, NULL, NULL, "random bytes of the host" },
     { "virtio-serial-device", cli_serial_bus_keys, NULL, NULL, "a bus for consoles and ports" },
+    { "virtio-vsock-device", cli_vsock_keys, NULL, "path", "stream sockets to unix sockets" },
     { "virtserialport", cli_serial_port_keys, NULL, NULL,
       "a byte channel on a virtio-serial-device" },
 };
@@ -106,7 +110,9 @@ static const char *cli_bus_kind(const struct cli_model *model)
 {
     if (model->bus)
         return "ISA";
-    return strncmp(model->name, "virtio-", 7) ? "virtio-serial-bus" : "virtio-bus";
+    if (!strncmp(model->name, "virtconsole", 11) || !strncmp(model->name, "virtserial", 10))
+        return "virtio-serial-bus";
+    return "virtio-bus";
 }
 
 static bool cli_device_help(struct cli *cli, const char *model, struct error *err)
@@ -237,6 +243,8 @@ static bool cli_finish_device(struct cli *cli, const struct device_config *devic
 
     if (needs && !device_config_get(device, needs))
         return error_set(err, "Property '%s.%s' is needed", device->model, needs);
+    if (!cli_check_9p(cli, device, err))
+        return false;
     if (drive && !cli_claim_drive(cli, drive, err))
         return error_prefix(err, "Property '%s.drive': ", device->model);
     if (net && !cli_claim_net(cli, net, err))

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/number.h"
 #include "cli/suggest.h"
 
 static const char *const cli_irqchip_words[] = { "on", "off", "split", NULL };
@@ -23,12 +24,31 @@ static const struct {
     { "kvm", ACCEL_KVM, "the host's CPU, by Linux KVM" },
 };
 
+/* When blocks become host code: always, never, or at their Nth run. */
+static bool cli_call_translate(struct cli *cli, void *object, const char *value, struct error *err)
+{
+    struct config *config = object;
+    u64 runs;
+
+    (void)cli;
+    if (!strcmp(value, "always"))
+        runs = 1;
+    else if (!strcmp(value, "never"))
+        runs = 0;
+    else if (number_parse(value, UINT16_MAX, &runs) != NUMBER_OK)
+        return error_set(err,
+                         "Parameter 'translate' expects always, never or a number of runs up to %u",
+                         UINT16_MAX);
+    config->translate = (u32)runs;
+    return true;
+}
+
 static const struct key cli_soft_keys[] = {
     { "thread", KEY_WORD, KEY_NOWHERE, .words = cli_threads_words },
     { .name = "tb-size", .type = KEY_UINT, .offset = KEY_NOWHERE },
     { .name = "split-wx", .type = KEY_BOOL, .offset = KEY_NOWHERE },
     { .name = "one-insn-per-tb", .type = KEY_BOOL, .offset = KEY_NOWHERE },
-    { .name = "translate", .type = KEY_UINT, .offset = offsetof(struct config, translate) },
+    { .name = "translate", .type = KEY_CALL, .call = cli_call_translate },
     { .name = NULL },
 };
 
@@ -294,6 +314,8 @@ const struct key cli_machine_keys[] = {
     { "graphics", KEY_BOOL, MACHINE(graphics),
       .help = "off: firmware uses the serial port as its console" },
     { .name = "hpet", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { "hugepages", KEY_BOOL, MACHINE(hugepages),
+      .help = "ask the host for huge pages for guest memory (off)" },
     { "initrd", KEY_STRING, offsetof(struct config, initrd), .help = "as -initrd" },
     { "ioapic2", KEY_ON_OFF_AUTO, MACHINE(ioapic2),
       .help = "a second IOAPIC, for 24 virtio devices (auto: on with acpi=on)" },
@@ -304,7 +326,8 @@ const struct key cli_machine_keys[] = {
     { "kernel-irqchip", KEY_CALL, .call = cli_call_irqchip, .words = cli_irqchip_words,
       .help =
           "with KVM, what of the interrupt controllers is in the host kernel: on, off or split" },
-    { .name = "mem-merge", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { "mem-merge", KEY_BOOL, MACHINE(mem_merge),
+      .help = "let the host merge pages of guest memory with equal ones (off)" },
     { "memory-backend", KEY_CALL, .call = cli_machine_object },
     { "memory-encryption", KEY_CALL, .call = cli_machine_object },
     { "pcie", KEY_CALL, .call = cli_machine_pcie,

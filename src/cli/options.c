@@ -36,12 +36,15 @@ static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pt
                                                   "socket", "stdio", "help", NULL };
 static const char *const cli_device_values[] = { "isa-debug-exit",
                                                  "isa-debugcon",
+                                                 "vhost-vsock-device",
                                                  "virtconsole",
+                                                 "virtio-9p-device",
                                                  "virtio-balloon-device",
                                                  "virtio-blk-device",
                                                  "virtio-net-device",
                                                  "virtio-rng-device",
                                                  "virtio-serial-device",
+                                                 "virtio-vsock-device",
                                                  "virtserialport",
                                                  "help",
                                                  NULL };
@@ -51,9 +54,10 @@ static const char *const cli_netdev_values[] = { "tap",    "user", "stream", "dg
 static const char *const cli_nic_values[] = { "tap",    "user", "stream", "dgram",
                                               "socket", "none", "help",   NULL };
 static const char *const cli_none_values[] = { "none", NULL };
-static const char *const cli_log_values[] = { "unimp",  "guest_errors", "int",  "cpu_reset",
-                                              "in_asm", "cpu",          "boot", "stats",
-                                              "mmu",    "exits",        "help", NULL };
+static const char *const cli_log_values[] = { "boot",         "cpu",     "cpu_reset", "exits",
+                                              "guest_errors", "in_asm",  "int",       "mmu",
+                                              "op",           "out_asm", "stats",     "unimp",
+                                              "help",         NULL };
 
 /* What QEMU has and we do not may be asked for by saying `none`. */
 static bool cli_parse_none(struct cli *cli, const char *value, struct error *err);
@@ -157,6 +161,12 @@ const struct option cli_options[] = {
     { "blockdev", NULL, "driver=DRIVER,node-name=ID[,KEY=VALUE]...", SECTION_DEVICE,
       "the same in parts: driver file or host_device names a file, raw or qcow2 its format",
       .parse = cli_parse_blockdev, .keys = cli_blockdev_keys },
+    { "fsdev", NULL, "local,id=ID,path=FOLDER,security_model=MODEL[,KEY=VALUE]...", SECTION_DEVICE,
+      "a folder of the host, which -device virtio-9p-device,fsdev=ID,mount_tag=TAG refers to",
+      .parse = cli_parse_fsdev, .keys = cli_fsdev_keys },
+    { "virtfs", NULL, "local,path=FOLDER,mount_tag=TAG,security_model=MODEL[,KEY=VALUE]...", SECTION_DEVICE,
+      "the same with its device in one",
+      .parse = cli_parse_virtfs, .keys = cli_virtfs_keys },
     { "snapshot", NULL, NULL, SECTION_DEVICE,
       "what the guest writes to its -drive images is gone at the end", .parse = cli_parse_snapshot },
     { "device", NULL, "MODEL[,id=ID][,PROPERTY=VALUE]...", SECTION_DEVICE,
@@ -188,6 +198,8 @@ const struct option cli_options[] = {
 
     { "d", NULL, "ITEM[,ITEM]...", SECTION_DEBUG, "log these items; '-d help' lists them",
       .parse = cli_parse_log_items, .values = cli_log_values },
+    { "perfmap", NULL, NULL, SECTION_DEBUG,
+      "list translated guest code in /tmp/perf-PID.map, by which perf names it", FLAG(perfmap) },
     { "D", NULL, "FILE", SECTION_DEBUG, "write the log to FILE, not to standard error",
       STRING(log_path) },
 
@@ -210,7 +222,6 @@ const struct option cli_options[] = {
     { "chroot", NULL, "...", SECTION_ABSENT, "way to change its root folder", .parse = NULL },
     { "dtb", NULL, "...", SECTION_ABSENT, "device trees", .parse = NULL },
     { "fda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
-    { "fsdev", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
     { "gdb", NULL, "...", SECTION_ABSENT, "debugger", .parse = NULL },
     { "hda", NULL, "...", SECTION_ABSENT, "block devices", .parse = NULL },
     { "icount", NULL, "...", SECTION_ABSENT, "instruction counting", .parse = NULL },
@@ -228,7 +239,6 @@ const struct option cli_options[] = {
     { "spice", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { "trace", NULL, "...", SECTION_ABSENT, "trace points", .parse = NULL },
     { "usb", NULL, NULL, SECTION_ABSENT, "USB", .parse = NULL },
-    { "virtfs", NULL, "...", SECTION_ABSENT, "file sharing", .parse = NULL },
     { "vnc", NULL, "...", SECTION_ABSENT, "displays", .parse = NULL },
     { .name = NULL },
 };

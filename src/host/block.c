@@ -39,8 +39,10 @@ struct block {
     struct block_node *node;
     struct block_uring *uring; /* NULL: threads only */
     struct pool *pool;
+    char *name; /* of the image, for messages */
     bool readonly, writeback, discard;
-    bool probed_raw; /* the guest may not make an image of another format of it */
+    bool told[BLOCK_WRITE_ZEROES + 1]; /* that such requests fail */
+    bool probed_raw;                   /* the guest may not make an image of another format of it */
     enum block_detect_zeroes detect_zeroes;
     int event_fd;
     struct loop_watch *watch;
@@ -106,6 +108,25 @@ static void block_finish(struct block *block, struct block_req *req, int result)
     pthread_mutex_unlock(&block->mutex);
 }
 
+/* The first failure of a kind is told to the user; the guest hears of each. */
+static void block_tell(struct block *block, const struct block_req *req)
+{
+    static const char *const names[] = {
+        [BLOCK_READ] = "reading",
+        [BLOCK_WRITE] = "writing",
+        [BLOCK_FLUSH] = "flushing",
+        [BLOCK_DISCARD] = "discarding",
+        [BLOCK_WRITE_ZEROES] = "writing zeroes to",
+    };
+
+    if (req->result >= 0 || req->result == -ENOTSUP || req->result == -EROFS ||
+        block->told[req->op])
+        return;
+    block->told[req->op] = true;
+    log_error("%s the image '%s': %s; the guest gets I/O errors", names[req->op], block->name,
+              strerror(-req->result));
+}
+
 /* Loop thread: tell the owners. They may submit more from `done`. */
 static void block_run_done(struct block *block)
 {
@@ -117,6 +138,7 @@ static void block_run_done(struct block *block)
     pthread_mutex_unlock(&block->mutex);
     for (; req; req = next) {
         next = req->next;
+        block_tell(block, req);
         req->done(req);
     }
 }
@@ -433,6 +455,7 @@ struct block *block_open(const struct block_config *config, struct loop *loop, s
 
     block->loop = loop;
     block->event_fd = -1;
+    block->name = xstrdup(config->file);
     block->readonly = config->readonly;
     block->discard = config->discard && !config->readonly;
     block->writeback = config->snapshot || (config->cache != BLOCK_CACHE_WRITETHROUGH &&
@@ -481,8 +504,9 @@ void block_close(struct block *block)
         block->node->ops->close(block->node);
     }
     if (r)
-        log_error("closing a disk image: %s", strerror(-r));
+        log_error("closing the image '%s': %s", block->name, strerror(-r));
     pthread_cond_destroy(&block->idle);
     pthread_mutex_destroy(&block->mutex);
+    free(block->name);
     free(block);
 }

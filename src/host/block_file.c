@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #define BLOCK_FILE_PIECES     64u
@@ -52,7 +53,20 @@ bool block_file_is_aligned(const struct block_file *file, u64 offset, struct blo
     return true;
 }
 
-/* Read straight into the buffers. The end of the file reads as zeroes. */
+/* What lies behind the end of the file, at `offset`, reads as zeroes, unless there was more. */
+static int block_file_read_end(struct block_file *file, u64 offset, struct block_span span,
+                               u64 size)
+{
+    if (offset >= file->solid) {
+        block_span_put(&span, NULL, size);
+        return 0;
+    }
+    if (!atomic_exchange(&file->cut, true))
+        log_error("the image '%s' is shorter than when it was opened", file->name);
+    return -EIO;
+}
+
+/* Read straight into the buffers. */
 static int block_file_read_plain(struct block_file *file, u64 offset, struct block_span span,
                                  u64 size)
 {
@@ -72,10 +86,8 @@ static int block_file_read_plain(struct block_file *file, u64 offset, struct blo
         offset += (u64)got;
         size -= (u64)got;
         /* The end of the file; a part of a block is one too, and O_DIRECT could not go on from there. */
-        if (got == 0 || (got & (file->align - 1))) {
-            block_span_put(&span, NULL, size);
-            return 0;
-        }
+        if (got == 0 || (got & (file->align - 1)))
+            return block_file_read_end(file, offset, span, size);
     }
     return 0;
 }

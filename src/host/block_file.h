@@ -8,6 +8,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/error.h"
 #include "base/types.h"
@@ -26,6 +27,8 @@ struct block_file {
     u32 align;             /* bytes; 1 without O_DIRECT */
     u64 size;              /* at open, bytes */
     u64 device_size;       /* of a device: 0 for files */
+    u64 solid;             /* a file that ends before this was cut off since it was opened: EIO */
+    atomic_bool cut;       /* that was told */
     u8 *bounce;            /* for transfers that are not aligned */
     pthread_mutex_t mutex; /* protects `bounce` and read-modify-write */
 };

@@ -63,6 +63,7 @@ struct block_node *block_raw_open(struct block_file *file, struct error *err)
 
     (void)err;
     raw->file = *file;
+    raw->file.solid = file->size;
     raw->node.ops = &block_raw_ops;
     raw->node.size = align_up(file->size, 512);
     raw->node.file = &raw->file;

@@ -11,16 +11,29 @@
  */
 #include "host/clock.h"
 
-#include <cpuid.h>
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "base/bits.h"
 
-#define CLOCK_NS_PER_S                UINT64_C(1000000000)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
+
+#define CLOCK_NS_PER_S UINT64_C(1000000000)
+static u64 clock_host_ns(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (u64)ts.tv_sec * CLOCK_NS_PER_S + (u64)ts.tv_nsec;
+}
+
+#if defined(__x86_64__)
+
 /*
  * How long the rate is measured, and how often both clocks are read at each end. Where the kernel's clock is read
  * without a system call the error is about one part in a million after this time. Where it takes longer than
@@ -63,31 +76,6 @@ static u64 clock_host_tsc(void)
 {
     _mm_lfence();
     return __rdtsc();
-}
-
-static u64 clock_host_ns(clockid_t id)
-{
-    struct timespec ts;
-
-    clock_gettime(id, &ts);
-    return (u64)ts.tv_sec * CLOCK_NS_PER_S + (u64)ts.tv_nsec;
-}
-
-static u64 clock_read_host(const struct clock *clock)
-{
-    u64 tsc = clock_host_tsc();
-
-    return tsc > clock->tsc_base ? tsc - clock->tsc_base : 0;
-}
-
-static u64 clock_read_monotonic(const struct clock *clock)
-{
-    return clock_host_ns(CLOCK_MONOTONIC) - clock->tsc_base;
-}
-
-static u64 clock_read_manual(const struct clock *clock)
-{
-    return __atomic_load_n(&clock->manual_tsc, __ATOMIC_ACQUIRE);
 }
 
 /*
@@ -183,6 +171,48 @@ static u64 clock_calibrate_hz(void)
     return (u64)((b.tsc - a.tsc) / (b.ns - a.ns) * (double)CLOCK_NS_PER_S + 0.5);
 }
 
+/* The rate of the host's counter; 0: there is none that can be used. */
+static u64 clock_tsc_rate(void)
+{
+    u64 hz;
+
+    if (!clock_tsc_is_usable())
+        return 0;
+    hz = clock_cpuid_hz();
+    return hz ? hz : clock_calibrate_hz();
+}
+
+#else
+
+static u64 clock_host_tsc(void)
+{
+    return 0;
+}
+
+static u64 clock_tsc_rate(void)
+{
+    return 0;
+}
+
+#endif
+
+static u64 clock_read_host(const struct clock *clock)
+{
+    u64 tsc = clock_host_tsc();
+
+    return tsc > clock->tsc_base ? tsc - clock->tsc_base : 0;
+}
+
+static u64 clock_read_monotonic(const struct clock *clock)
+{
+    return clock_host_ns(CLOCK_MONOTONIC) - clock->tsc_base;
+}
+
+static u64 clock_read_manual(const struct clock *clock)
+{
+    return __atomic_load_n(&clock->manual_tsc, __ATOMIC_ACQUIRE);
+}
+
 /* The widest factor that 32 bits hold: ns = tsc * 1e9 / hz to better than one part in 2^31. */
 static void clock_set_rate(struct clock *clock, u64 hz)
 {
@@ -199,14 +229,9 @@ static void clock_set_rate(struct clock *clock, u64 hz)
 
 void clock_init(struct clock *clock)
 {
-    u64 hz = 0;
+    u64 hz = clock_tsc_rate();
 
     memset(clock, 0, sizeof(*clock));
-    if (clock_tsc_is_usable()) {
-        hz = clock_cpuid_hz();
-        if (!hz)
-            hz = clock_calibrate_hz();
-    }
     clock_set_rate(clock, hz ? hz : CLOCK_NS_PER_S);
     clock->read_tsc = hz ? clock_read_host : clock_read_monotonic;
     clock->tsc_base = hz ? clock_host_tsc() : clock_host_ns(CLOCK_MONOTONIC);

@@ -35,6 +35,7 @@
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/net.h"
+#include "virtio/p9.h"
 #include "virtio/rng.h"
 #include "virtio/virtio.h"
 
@@ -592,6 +593,28 @@ static bool microvm_add_net(struct microvm *vm, const struct device_config *d, s
     return true;
 }
 
+static bool microvm_add_9p(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    const struct fs_config *folder = config_fsdev(vm->config, device_config_get(d, "fsdev"));
+    struct p9_config config = { &vm->machine.ram, vm->machine.loop,
+                                device_config_get(d, "mount_tag") };
+    int slot = virtio_slots_find(&vm->slots, d, err);
+    struct virtio *v;
+    struct fs *fs;
+
+    if (slot < 0)
+        return false;
+    fs = fs_open(folder, err);
+    if (!fs)
+        return error_prefix(err, "%s: ", folder->text);
+    v = p9_new(&config, fs, err);
+    if (!v)
+        return false;
+    machine_add_device(&vm->machine, &v->dev);
+    virtio_slots_plug(&vm->slots, slot, v, d);
+    return true;
+}
+
 static bool microvm_add_serial_bus(struct microvm *vm, const struct device_config *d,
                                    struct error *err)
 {
@@ -606,6 +629,11 @@ static bool microvm_add_serial_port(struct microvm *vm, const struct device_conf
     return microvm_serial_add_port(&vm->serial_buses, d, chr, err);
 }
 
+static bool microvm_add_vsock(struct microvm *vm, const struct device_config *d, struct error *err)
+{
+    return microvm_add_vsock_device(&vm->machine, &vm->slots, d, err);
+}
+
 static const struct {
     const char *model;
     bool (*add)(struct microvm *vm, const struct device_config *d, struct error *err);
@@ -613,11 +641,14 @@ static const struct {
     { "isa-debug-exit", microvm_add_debug_exit },
     { "isa-debugcon", microvm_add_debugcon },
     { "virtconsole", microvm_add_serial_port },
+    { "virtio-9p-device", microvm_add_9p },
     { "virtio-balloon-device", microvm_add_balloon },
     { "virtio-blk-device", microvm_add_blk },
     { "virtio-net-device", microvm_add_net },
     { "virtio-rng-device", microvm_add_rng },
     { "virtio-serial-device", microvm_add_serial_bus },
+    { "virtio-vsock-device", microvm_add_vsock },
+    { "vhost-vsock-device", microvm_add_vsock },
     { "virtserialport", microvm_add_serial_port },
 };
 

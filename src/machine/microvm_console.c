@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wiring of virtio-serial buses and the ports on them. */
+/* The wiring of virtio-serial buses, the ports on them, and vsock devices. */
 #include "machine/microvm_console.h"
 
 #include <stdio.h>
@@ -9,7 +9,9 @@
 #include "machine/machine.h"
 #include "machine/virtio_slots.h"
 #include "virtio/console.h"
+#include "virtio/vhost_vsock.h"
 #include "virtio/virtio.h"
+#include "virtio/vsock.h"
 
 /* As QEMU names them: by the device's id, or by counting. */
 static void microvm_serial_name(struct microvm_serial_buses *buses, const struct device_config *d)
@@ -78,4 +80,35 @@ bool microvm_serial_add_port(const struct microvm_serial_buses *buses,
     struct virtio *v = microvm_serial_find(buses, d, err);
 
     return v && console_add_port(v, &config, err);
+}
+
+static struct virtio *microvm_new_vsock(struct machine *machine, const struct device_config *d,
+                                        u32 cid, struct error *err)
+{
+    struct vsock_config config = { &machine->ram, machine->loop, cid,
+                                   device_config_get(d, "path") };
+    struct vhost_vsock_config vhost = { &machine->ram, machine->loop, cid, VHOST_VSOCK_PATH };
+
+    return strcmp(d->model, "vhost-vsock-device") ? vsock_new(&config, err)
+                                                  : vhost_vsock_new(&vhost, err);
+}
+
+bool microvm_add_vsock_device(struct machine *machine, struct virtio_slots *slots,
+                              const struct device_config *d, struct error *err)
+{
+    u32 cid = (u32)device_config_uint(d, "guest-cid", 0);
+    int slot = virtio_slots_find(slots, d, err);
+    struct virtio *v;
+
+    if (slot < 0)
+        return false;
+    if (cid < VSOCK_CID_MIN)
+        return error_set(err, "guest-cid: a number from %u to %u is expected", VSOCK_CID_MIN,
+                         VSOCK_CID_MAX);
+    v = microvm_new_vsock(machine, d, cid, err);
+    if (!v)
+        return false;
+    machine_add_device(machine, &v->dev);
+    virtio_slots_plug(slots, slot, v, d);
+    return true;
 }

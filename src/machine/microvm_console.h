@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wiring of virtio-serial buses and the ports on them. */
+/* The wiring of virtio-serial buses, the ports on them, and vsock devices. */
 #pragma once
 
 #include "base/error.h"
@@ -30,4 +30,9 @@ bool microvm_serial_add_bus(struct microvm_serial_buses *buses, struct machine *
 /* -device virtconsole, virtserialport: on its bus=, else on the first one */
 bool microvm_serial_add_port(const struct microvm_serial_buses *buses,
                              const struct device_config *d, struct chardev *chr, struct error *err)
+    __attribute__((warn_unused_result));
+
+/* -device virtio-vsock-device, vhost-vsock-device */
+bool microvm_add_vsock_device(struct machine *machine, struct virtio_slots *slots,
+                              const struct device_config *d, struct error *err)
     __attribute__((warn_unused_result));

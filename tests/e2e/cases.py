@@ -3,9 +3,13 @@
 
 import dataclasses
 
+import channels
 import checks
 import firmware
+import network
 import seed
+import share
+import storage
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
 
@@ -65,12 +69,44 @@ def small():
     return rows
 
 
+def networks():
+    def row(name, check, *args, **more):
+        return Case(f"net/{name}", check, kernel="vmlinux", args=args, **more)
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    card = "virtio-net-device,netdev=n"
+    return [
+        row("user", network.user),
+        row("user-modern-packed", network.user, *modern, "-device", f"{card},packed=on", smp=2),
+        row("user-no-merge", network.user, *modern, "-device", f"{card},mrg_rxbuf=off,event_idx=off"),
+        row("user-plain", network.user, "-device", f"{card},mrg_rxbuf=off,csum=off,guest_csum=off,indirect_desc=off"),
+        row("user-restricted", network.restricted),
+        row("tap", network.tap, "-nic", "tap,ifname=mote0,script=no,downscript=no"),
+        row("tap-modern-packed", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no",
+            "-device", f"{card},packed=on", smp=2),
+        row("tap-queues", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,queues=2",
+            "-device", f"{card},mq=on", smp=2),
+        row("tap-plain", network.tap, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,vnet_hdr=off",
+            "-device", f"{card},mrg_rxbuf=off"),
+        row("stream", network.stream),
+        row("dgram", network.dgram),
+    ]
+
+
 def seeds():
     return [
         Case("seed/all-devices", seed.all_devices),
         Case("seed/all-devices-no-reboot", seed.all_devices_end),
         Case("seed/fewest-devices", seed.fewest_devices),
         Case("seed/fewest-devices-no-reboot", seed.fewest_devices_end),
+    ]
+
+
+def disks():
+    return [
+        Case("disk/kill-raw", storage.kill_raw, kernel="vmlinux"),
+        Case("disk/kill-qcow2", storage.kill_qcow2, kernel="vmlinux"),
+        Case("disk/host-full", storage.host_full, kernel="vmlinux"),
+        Case("disk/image-cut", storage.image_cut, kernel="vmlinux"),
     ]
 
 
@@ -149,6 +185,38 @@ def bad_options():
     ]
 
 
+def byte_channels():
+    """hvc0, virtio serial ports and vsock, each on a legacy transport and on a modern one."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("channel/hvc-session", channels.hvc_session),
+        Case("channel/hvc-session-modern", channels.hvc_session, smp=2, args=modern),
+        Case("channel/hvc-reboot", channels.hvc_reboot),
+        Case("channel/port-echo", channels.port_echo),
+        Case("channel/port-echo-modern", channels.port_echo, args=modern),
+        Case("channel/vsock-host-clients", channels.vsock_host_clients),
+        Case("channel/vsock-host-clients-modern", channels.vsock_host_clients, smp=2, args=modern),
+        Case("channel/vsock-guest-clients", channels.vsock_guest_clients),
+        Case("channel/vsock-guest-clients-modern", channels.vsock_guest_clients, args=modern),
+    ]
+
+
+def shares():
+    """Folders of the host, as the guest's root and beside it; and memory that the guest gives back."""
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    return [
+        Case("share/root-none", share.root_none, kernel="vmlinux", mem=256),
+        Case("share/root-mapped", share.root_mapped, kernel="vmlinux", mem=256),
+        Case("share/root-passthrough", share.root_passthrough, kernel="bzImage", mem=256, smp=2, args=modern),
+        Case("share/read-only", share.read_only, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/free-pages-modern", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t",
+             args=modern),
+        Case("balloon/target", share.the_target_is_reached, kernel="vmlinux", append="reboot=t"),
+        Case("balloon/deflate-on-oom", share.out_of_memory_deflates, kernel="vmlinux", append="reboot=t"),
+    ]
+
+
 def messages():
     """What the guest kernel complains about, against what it says on QEMU."""
     return [
@@ -194,4 +262,18 @@ def by_firmware():
     return rows
 
 
-CASES = boots() + small() + seeds() + legacy_off() + console() + ends() + bad_options() + messages() + by_firmware()
+CASES = sum([
+    boots(),
+    small(),
+    networks(),
+    seeds(),
+    disks(),
+    legacy_off(),
+    console(),
+    byte_channels(),
+    shares(),
+    ends(),
+    bad_options(),
+    messages(),
+    by_firmware(),
+], [])

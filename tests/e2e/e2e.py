@@ -146,12 +146,16 @@ class Bench:
             words.append(f"tsc_early_khz={host_tsc_khz()}")
         return " ".join(filter(None, words))
 
-    def start(self, case, append="", terminal=False, no_reboot=True, stdin_closed=False, kernel=None, args=(),
-              binary=None):
+    def folder(self):
+        """A new empty folder."""
+        return tempfile.mkdtemp(dir=self._folder.name)
+
+    def arguments(self, case, append="", no_reboot=True, kernel=None, args=(), binary=None, initrd=True):
+        """The command line of a case; `initrd` is false where the caller's `args` give the root file system."""
         binary = binary or self.binary
         kernel = kernel or (self.small(case.kernel) if case.kernel else self.kernel)
         argv = [binary, "-M", "microvm" + case.machine, "-cpu", "max", "-m", f"{case.mem}m", "-smp", str(case.smp),
-                "-nodefaults", "-nographic", "-kernel", kernel, *self._storage(case),
+                "-nodefaults", "-nographic", "-kernel", kernel, *(self._storage(case) if initrd else ()),
                 "-append", self._append(case, append, binary), *case.args, *args]
         if "-serial" not in case.args:
             argv += ["-serial", "mon:stdio"]
@@ -159,7 +163,10 @@ class Bench:
             argv += self.DEBUG_EXIT
         if no_reboot:
             argv.append("-no-reboot")
-        vm = Vm(argv, terminal=terminal, timeout=TIMEOUT)
+        return argv
+
+    def start(self, case, terminal=False, stdin_closed=False, **parts):
+        vm = Vm(self.arguments(case, **parts), terminal=terminal, timeout=TIMEOUT)
         if stdin_closed:
             vm.close_input()
         return vm

@@ -109,7 +109,7 @@ class Vm:
                 self.seen = match.end()
                 return match
             more = self._read(min(1.0, self._remaining(f"'{pattern}'")))
-            if not more or (self.process.poll() is not None and not self._drain()):
+            if not more or (self.process.poll() is not None and not self.drain()):
                 if not wanted.search(self.output, self.seen):
                     raise Failure(f"ended with status {self.process.wait()} before '{pattern}': "
                                   + self.stderr().strip())
@@ -124,7 +124,7 @@ class Vm:
                 break
         return bool(wanted.search(self.output, self.seen))
 
-    def _drain(self):
+    def drain(self):
         """After the process's end: whether anything was still to be read."""
         before = len(self.output)
         self._read(0)
@@ -155,7 +155,7 @@ class Vm:
                 # Output closed: only the status is missing.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(timeout=0.2)
-        while self._drain():
+        while self.drain():
             pass
         if status is not None and self.process.returncode != status:
             raise Failure(f"exit status {self.process.returncode}, should be {status}: "

@@ -7,56 +7,32 @@
  * of fuzz_devices: how it is made, and messages of its kind, which the steps offer whole or damaged. With -DFUZZ_MAIN,
  * a smoke run.
  */
+#include "fuzz/fuzz_virtio.h"
+
 #include <assert.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bits.h"
 #include "base/bytes.h"
 #include "fuzz/smoke.h"
+#include "host/fs.h"
 #include "unit/fakes/block.h"
 #include "unit/virtio/driver.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
+#include "virtio/p9.h"
 #include "virtio/rng.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What a driver of the device would send, as a chain: readable bytes, then room for the answer. */
-struct fuzz_message {
-    const void *bytes;
-    u16 length; /* of bytes; zeros follow up to size */
-    u16 size;
-    u16 answer;
-};
-
-#define MESSAGE(text, size, answer) \
-    { \
-        text, sizeof(text) - 1, size, answer \
-    }
-
-struct fuzz {
-    struct driver d;
-    struct block block;
-    const struct fuzz_device *device;
-    const u8 *data; /* the input that is left */
-    size_t size;
-    gpa room; /* where the next message goes */
-};
-
-struct fuzz_device {
-    const char *name;
-    struct virtio *(*make)(struct fuzz *f, unsigned variant);
-    void (*settle)(struct fuzz *f); /* let the backend finish something; NULL: it has none */
-    const struct fuzz_message *messages;
-    unsigned message_count;
-};
-
 /* ---- The input ---- */
 
-static u8 fuzz_byte(struct fuzz *f)
+u8 fuzz_byte(struct fuzz *f)
 {
     if (!f->size)
         return 0;
@@ -139,14 +115,120 @@ static const struct fuzz_message fuzz_balloon_messages[] = {
     MESSAGE("", 1200, 0),
 };
 
+/* ---- 9P ---- */
+
+static char fuzz_folder[] = "/tmp/mote-fuzz-XXXXXX";
+
+/* Made at the first need, removed at the end of the process. */
+static int fuzz_remove_one(const char *path, const struct stat *status, int flag, struct FTW *ftw)
+{
+    (void)status;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+static void fuzz_remove_folder(void)
+{
+    nftw(fuzz_folder, fuzz_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void fuzz_make_folder(void)
+{
+    static bool made;
+
+    if (made)
+        return;
+    made = mkdtemp(fuzz_folder);
+    assert(made);
+    atexit(fuzz_remove_folder);
+}
+
+static struct virtio *fuzz_make_9p(struct fuzz *f, unsigned variant)
+{
+    static const enum fs_security models[] = { FS_NONE, FS_MAPPED, FS_NONE, FS_PASSTHROUGH };
+    struct fs_config folder = { .path = fuzz_folder,
+                                .security = models[variant % 4],
+                                .readonly = variant / 4 % 8 == 7,
+                                .fmode = 0600,
+                                .dmode = 0700 };
+    struct p9_config config = { &f->d.ram, f->d.loop, "fuzz" };
+    struct error err;
+    struct fs *fs;
+
+    fuzz_make_folder();
+    fs = fs_open(&folder, &err);
+    if (!fs) { /* no extended attributes here */
+        folder.security = FS_NONE;
+        fs = fs_open(&folder, &err);
+    }
+    assert(fs);
+    return p9_new(&config, fs, &err);
+}
+
+static void fuzz_settle_9p(struct fuzz *f)
+{
+    loop_poll(f->d.loop, 1);
+}
+
+/* The size in front is put there when the message is sent. Fid 1 is the folder, 2 to 4 are things in it. */
+#define P9(type, tag, body, answer) \
+    { \
+        "\0\0\0\0" type tag "\0" body, 6 + sizeof(body), 6 + sizeof(body), answer, true \
+    }
+
+static const struct fuzz_message fuzz_9p_messages[] = {
+    P9("\144", "\1",
+       "\0\0\1\0\10\0"
+       "9P2000.L",
+       64),
+    P9("\150", "\2", "\1\0\0\0\377\377\377\377\0\0\0\0\0\0\0\0", 64),
+    P9("\156", "\3", "\1\0\0\0\2\0\0\0\0\0", 64),
+    P9("\16", "\4", "\2\0\0\0\1\0a\2\0\0\0\200\1\0\0\0\0\0\0", 64),
+    P9("\156", "\3", "\1\0\0\0\3\0\0\0\1\0\1\0a", 64),
+    P9("\156", "\3", "\1\0\0\0\4\0\0\0\2\0\1\0b\2\0..", 64),
+    P9("\14", "\5", "\3\0\0\0\2\0\0\0", 64),
+    P9("\14", "\5", "\4\0\0\0\0\0\1\0", 64),
+    P9("\50", "\6", "\4\0\0\0\0\0\0\0\0\0\0\0\0\10\0\0", 2060),
+    P9("\164", "\7", "\2\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0", 300),
+    P9("\166", "\10", "\2\0\0\0\0\0\0\0\0\0\0\0\4\0\0\0data", 64),
+    P9("\30", "\11", "\2\0\0\0\377\7\0\0\0\0\0\0", 200),
+    P9("\32", "\12",
+       "\3\0\0\0\10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0"
+       "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+       64),
+    P9("\110", "\13", "\1\0\0\0\1\0b\377\1\0\0\0\0\0\0", 64),
+    P9("\20", "\14", "\1\0\0\0\1\0l\2\0..\0\0\0\0", 64),
+    P9("\22", "\15", "\1\0\0\0\1\0p\200\21\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 64),
+    P9("\112", "\16", "\1\0\0\0\1\0a\1\0\0\0\1\0c", 64),
+    P9("\114", "\17", "\1\0\0\0\1\0c\0\0\0\0", 64),
+    P9("\114", "\17", "\1\0\0\0\1\0b\0\2\0\0", 64),
+    P9("\106", "\20", "\1\0\0\0\3\0\0\0\1\0d", 64),
+    P9("\24", "\21", "\3\0\0\0\1\0\0\0\1\0a", 64),
+    P9("\36", "\22", "\3\0\0\0\4\0\0\0\6\0user.a", 64),
+    P9("\40", "\23", "\3\0\0\0\6\0user.a\4\0\0\0\0\0\0\0\0\0\0\0", 64),
+    P9("\26", "\24", "\3\0\0\0", 200),
+    P9("\10", "\25", "\1\0\0\0", 100),
+    P9("\62", "\26", "\2\0\0\0\0\0\0\0", 64),
+    P9("\154", "\27", "\26\0", 64),
+    P9("\170", "\30", "\3\0\0\0", 64),
+    P9("\170", "\30", "\4\0\0\0", 64),
+    P9("\172", "\31", "\2\0\0\0", 64),
+};
+
 /* ---- The devices ---- */
 
 #define MESSAGES(table) (table), ARRAY_SIZE(table)
 
 static const struct fuzz_device fuzz_devices[] = {
-    { "blk", fuzz_make_blk, fuzz_settle_blk, MESSAGES(fuzz_blk_messages) },
-    { "balloon", fuzz_make_balloon, NULL, MESSAGES(fuzz_balloon_messages) },
-    { "rng", fuzz_make_rng, NULL, MESSAGES(fuzz_rng_messages) },
+    { "9p", fuzz_make_9p, fuzz_settle_9p, MESSAGES(fuzz_9p_messages), 4 },
+    { "blk", fuzz_make_blk, fuzz_settle_blk, MESSAGES(fuzz_blk_messages), 0 },
+    { "balloon", fuzz_make_balloon, NULL, MESSAGES(fuzz_balloon_messages), 0 },
+    { "console", fuzz_make_console, fuzz_settle_console, fuzz_console_messages,
+      FUZZ_CONSOLE_MESSAGES, 0 },
+    { "net", fuzz_make_net, fuzz_settle_net, fuzz_net_messages, FUZZ_NET_MESSAGES, 0 },
+    { "rng", fuzz_make_rng, NULL, MESSAGES(fuzz_rng_messages), 0 },
+    { "vsock", fuzz_make_vsock, fuzz_settle_vsock, fuzz_vsock_messages, FUZZ_VSOCK_MESSAGES, 0 },
 };
 
 /* ---- Steps ---- */
@@ -190,6 +272,17 @@ static unsigned fuzz_cut(struct fuzz *f, struct driver_part *parts, unsigned max
     return count;
 }
 
+/* Put a message where there is room. */
+static void fuzz_place(struct fuzz *f, const struct fuzz_message *m)
+{
+    if (f->room + m->size + m->answer + 256 > DRIVER_RAM_SIZE)
+        f->room = DRIVER_DATA;
+    memset(driver_ptr(&f->d, f->room), 0, m->size);
+    memcpy(driver_ptr(&f->d, f->room), m->bytes, m->length);
+    if (m->sized)
+        store_le32(driver_ptr(&f->d, f->room), m->size);
+}
+
 /* A message of the device, damaged as the input says, in a chain that is cut as it says. */
 static void fuzz_offer(struct fuzz *f, unsigned q)
 {
@@ -198,10 +291,7 @@ static void fuzz_offer(struct fuzz *f, unsigned q)
     u32 answer = m->answer;
     unsigned damage = fuzz_byte(f), count;
 
-    if (f->room + m->size + answer > DRIVER_RAM_SIZE)
-        f->room = DRIVER_DATA;
-    memset(driver_ptr(&f->d, f->room), 0, m->size);
-    memcpy(driver_ptr(&f->d, f->room), m->bytes, m->length);
+    fuzz_place(f, m);
     for (unsigned i = 0; damage > 128 && m->size && i < damage % 4; i++)
         *(u8 *)driver_ptr(&f->d, f->room + fuzz_byte(f) % m->size) = fuzz_byte(f);
     if (damage % 16 == 15)
@@ -215,6 +305,23 @@ static void fuzz_offer(struct fuzz *f, unsigned q)
     f->room += m->size + answer;
 }
 
+/* What makes a session of it. */
+static void fuzz_prologue(struct fuzz *f)
+{
+    for (unsigned i = 0; i < f->device->prologue; i++) {
+        const struct fuzz_message *m = &f->device->messages[i];
+        struct driver_part parts[2];
+
+        fuzz_place(f, m);
+        parts[0] = (struct driver_part){ f->room, m->size, 0 };
+        parts[1] = (struct driver_part){ f->room + m->size, m->answer, DRIVER_WRITE };
+        driver_offer(&f->d, 0, parts, 2);
+        driver_kick(&f->d, 0);
+        loop_poll(f->d.loop, 1);
+        f->room += m->size + m->answer;
+    }
+}
+
 static void fuzz_start(struct fuzz *f)
 {
     u32 choice = fuzz_u32(f);
@@ -224,6 +331,7 @@ static void fuzz_start(struct fuzz *f)
     /* Packed rings where offered: the same bytes then mean something else, which is as good. */
     driver_start(&f->d, choice & 1 ? offered : offered & ((u64)choice << 8 | choice >> 4),
                  MIN(f->d.v->queue_count, DRIVER_QUEUES_MAX));
+    fuzz_prologue(f);
 }
 
 static void fuzz_step(struct fuzz *f)
@@ -277,6 +385,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (transport & 2)
         f->d.v->features_common |= VIRTIO_F_RING_PACKED;
     driver_start(&f->d, virtio_features(f->d.v), MIN(f->d.v->queue_count, DRIVER_QUEUES_MAX));
+    fuzz_prologue(f);
     while (f->size)
         fuzz_step(f);
     fuzz_check(f);
@@ -286,7 +395,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifdef FUZZ_MAIN
-#define FUZZ_ROUNDS 3000 /* of each device */
+#define FUZZ_ROUNDS 1500 /* of each device */
 #define FUZZ_LENGTH 400
 
 int main(int argc, char **argv)

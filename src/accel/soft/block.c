@@ -25,10 +25,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "accel/soft/blocklog.h"
 #include "accel/soft/decode.h"
 #include "accel/soft/fault.h"
 #include "accel/soft/hostop.h"
 #include "accel/soft/mem.h"
+#include "accel/soft/stats.h"
 #include "accel/soft/tlb.h"
 #include "accel/soft/trans.h"
 #include "base/log.h"
@@ -402,21 +404,16 @@ static struct block *block_alloc(struct block_cache *c, struct cpu *cpu, unsigne
 
 /* --- Decoding --- */
 
-static void block_log(const struct block_draft *d, u64 rip)
-{
-    char text[96];
-
-    for (unsigned i = 0; i < d->count; i++)
-        log_line("0x%016llx: %s", (unsigned long long)(rip + d->insns[i].off),
-                 insn_print(&d->insns[i], rip + d->insns[i].off, d->mode, text, sizeof(text)));
-}
-
 /* Take the decoded instruction into the draft. False when the block ends with it. */
 static bool block_append(struct cpu *cpu, struct block_draft *d, const u8 *bytes, struct insn *in)
 {
     const struct insn_row *row = &insn_rows[in->row];
 
     insn_place(in, d->size);
+    if (log_on(LOG_IN_ASM))
+        blocklog_insn(in, bytes, cpu->rip + in->off, d->mode);
+    if (log_on(LOG_OP))
+        blocklog_op(in, cpu->rip + in->off);
     if (row->class == CLASS_HOST)
         in->hostop = hostop_get(cpu->soft->hostops, bytes, in, d->mode);
     d->insns[d->count++] = *in;
@@ -585,14 +582,14 @@ static struct block *block_build(struct cpu *cpu, gva addr, u64 offset)
     struct block_cache *c = cpu->soft->cache;
     struct block *b;
 
+    stats_enter(cpu, STATS_DECODING);
     do {
         struct block_draft d = { .offset = offset, .offset2 = BLOCK_NOWHERE, .mode = cpu->mode };
 
         d.sequence = atomic_load(&c->pages[offset / RAM_PAGE_SIZE].sequence);
         block_mark_page(c, offset);
+        LOG(LOG_IN_ASM | LOG_OP, "IN: cpu %u, mode 0x%x", cpu->vcpu->id, cpu->mode);
         block_decode(cpu, &d, addr);
-        if (log_on(LOG_IN_ASM))
-            block_log(&d, cpu->rip);
         b = block_insert(c, cpu, &d);
     } while (!b);
     return b;
@@ -648,13 +645,13 @@ void block_cache_set_translator(struct block_cache *c, struct translator *transl
     c->translator = translator;
 }
 
-void block_translate(struct block_cache *c, struct block *b)
+void block_translate(struct block_cache *c, struct block *b, u64 rip)
 {
     unsigned half = (u64)((const u8 *)b - c->arena) >= c->half_size;
 
     pthread_mutex_lock(&c->lock);
     if (!b->stale && !atomic_load_explicit(&b->code, memory_order_relaxed) &&
-        trans_block(c->translator, b, half) == TRANS_FULL && half == c->half)
+        trans_block(c->translator, b, half, rip) == TRANS_FULL && half == c->half)
         c->code_full = true;
     pthread_mutex_unlock(&c->lock);
 }

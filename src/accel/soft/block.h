@@ -38,8 +38,9 @@ struct block {
     u16 count; /* instructions */
     bool stale;
     u8 exit_count;
-    u16 runs;                    /* interpreted so often, until it is translated or cannot be */
-    _Atomic(const void *) code;  /* translated, or NULL */
+    bool flags_dead;            /* translated code overwrites all flags before anything sees them */
+    u16 runs;                   /* interpreted so often, until it is translated or cannot be */
+    _Atomic(const void *) code; /* translated, or NULL */
     struct trans_exit *incoming; /* linked to this block; cache lock */
     struct trans_exit *exits;    /* its own */
     struct block *hash_next;
@@ -71,8 +72,8 @@ void block_invalidate(struct block_cache *cache, u64 offset, u64 size);
 /* Blocks may be translated by `translator` from now on. */
 void block_cache_set_translator(struct block_cache *cache, struct translator *translator);
 
-/* Translate `b`, which the CPU is about to run. */
-void block_translate(struct block_cache *cache, struct block *b);
+/* Translate `b`, which the CPU is about to run at `rip`. */
+void block_translate(struct block_cache *cache, struct block *b, u64 rip);
 
 /* Let the translated code's exit go straight to `target`. */
 void block_link(struct block_cache *cache, struct trans_exit *exit, struct block *target);

@@ -5,27 +5,28 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 bool codebuf_init(struct codebuf *c, size_t half_size, struct error *err)
 {
-    int fd = memfd_create("mote-code", MFD_CLOEXEC);
-    void *write = MAP_FAILED, *exec = MAP_FAILED;
+    void *write, *exec;
 
     memset(c, 0, sizeof(*c));
     c->half_size = half_size;
     c->size = CODEBUF_THUNKS + 2 * half_size;
-    if (fd >= 0 && ftruncate(fd, (off_t)c->size) == 0) {
-        write = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        exec = mmap(NULL, c->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    write = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+    if (write == MAP_FAILED)
+        return error_set_errno(err, errno, "cannot map memory for translated code");
+    c->write = write;
+    /* Of a shared mapping, an old size of 0 makes a second one of the same pages (mremap(2)). */
+    exec = mremap(write, 0, c->size, MREMAP_MAYMOVE);
+    if (exec == MAP_FAILED || mprotect(exec, c->size, PROT_READ | PROT_EXEC) < 0) {
+        if (exec != MAP_FAILED)
+            munmap(exec, c->size);
+        return error_set_errno(err, errno, "cannot map memory for translated code a second time");
     }
-    c->write = write == MAP_FAILED ? NULL : write;
-    c->exec = exec == MAP_FAILED ? NULL : exec;
-    if (!c->write || !c->exec)
-        error_set_errno(err, errno, "cannot map memory for translated code");
-    if (fd >= 0)
-        close(fd);
-    return c->write && c->exec;
+    c->exec = exec;
+    return true;
 }
 
 void codebuf_destroy(struct codebuf *c)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory for generated code: mapped twice, writable in one place and executable in another.
+ * Memory for generated code: mapped twice, writable in one place and executable in another. It has no name, for perf
+ * looks into its map file (perfmap.h) only for memory without one.
  *
  *   thunks | half 0: code ->      <- data | half 1: code ->      <- data
  *

@@ -7,16 +7,20 @@
  */
 #include "accel/soft/cpuid_model.h"
 
-#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "accel/soft/cpuid.h"
+#include "accel/soft/host_cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/config.h"
 #include "machine/topology.h"
+
+#if HOST_X86
+#include <cpuid.h>
+#endif
 
 /* Models as a set. */
 #define M_MAX    BIT(0)
@@ -80,6 +84,19 @@ static const struct model_info models[] = {
 
 /* --- The host --- */
 
+#if HOST_X86
+
+/* Does the host's kernel save the YMM registers (XCR0 bits 1 and 2)? */
+static bool cpuid_host_has_ymm(const struct cpuid_host *host)
+{
+    u32 low, high;
+
+    if (!(host->words[WORD_1_ECX] & bit_OSXSAVE))
+        return false;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6;
+}
+
 static void cpuid_host_read(struct cpuid_host *host)
 {
     u32 a, b, c, d, max;
@@ -94,18 +111,23 @@ static void cpuid_host_read(struct cpuid_host *host)
     if (max >= 0xD)
         __cpuid_count(0xD, 1, words[WORD_D_EAX], b, c, d);
     __cpuid(0x80000001, a, b, words[WORD_81_ECX], words[WORD_81_EDX]);
+    if (!cpuid_host_has_ymm(host))
+        words[WORD_1_ECX] &= ~(u32)bit_AVX;
 }
 
-/* Does the host's kernel save the YMM registers (XCR0 bits 1 and 2)? */
-static bool cpuid_host_has_ymm(const struct cpuid_host *host)
+#else
+
+/* Of what is the host's elsewhere, these the handlers do in C. */
+static void cpuid_host_read(struct cpuid_host *host)
 {
-    u32 low, high;
+    static const enum cpu_feature in_c[] = { FEAT_POPCNT, FEAT_LZCNT, FEAT_BMI1, FEAT_BMI2 };
 
-    if (!(host->words[WORD_1_ECX] & bit_OSXSAVE))
-        return false;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & 6) == 6;
+    memset(host, 0, sizeof(*host));
+    for (unsigned i = 0; i < ARRAY_SIZE(in_c); i++)
+        host->words[cpuid_feature_table[in_c[i]].word] |= BIT(cpuid_feature_table[in_c[i]].bit);
 }
+
+#endif
 
 bool cpuid_feature_on_host(const struct cpuid_host *host, enum cpu_feature feature)
 {
@@ -270,8 +292,6 @@ struct cpuid_model *cpuid_model_new(const struct config *config, u64 tsc_hz, str
     struct cpuid_host host;
 
     cpuid_host_read(&host);
-    if (!cpuid_host_has_ymm(&host))
-        host.words[WORD_1_ECX] &= ~(u32)bit_AVX;
     return cpuid_model_build(config, tsc_hz, &host, err);
 }
 

@@ -227,3 +227,46 @@ void emit_call_to(struct emit *e, const u8 *target)
     emit_u32(e, 0);
     emit_patch(e, e->at - 4, target);
 }
+
+/* --- SIMD --- */
+
+static void emit_simd_vex(struct emit *e, const struct emit_simd *op, unsigned vvvv, unsigned rex)
+{
+    unsigned pp = op->prefix == 0x66 ? 1 : op->prefix == 0xF3 ? 2 : op->prefix == 0xF2 ? 3 : 0;
+
+    emit_byte(e, 0xC4);
+    emit_byte(e, (~rex & (REX_R | REX_X | REX_B)) << 5 | op->map);
+    emit_byte(e, (op->w ? 0x80u : 0) | (~vvvv & 15) << 3 | (op->l ? 4u : 0) | pp);
+    emit_byte(e, op->opcode);
+}
+
+static void emit_simd_legacy(struct emit *e, const struct emit_simd *op, unsigned rex)
+{
+    static const u8 escapes[] = { [2] = 0x38, [3] = 0x3A };
+
+    if (op->prefix)
+        emit_byte(e, op->prefix);
+    if (rex)
+        emit_byte(e, rex);
+    emit_byte(e, 0x0F);
+    if (op->map > 1)
+        emit_byte(e, escapes[op->map]);
+    emit_byte(e, op->opcode);
+}
+
+void emit_simd(struct emit *e, const struct emit_simd *op, unsigned reg, unsigned vvvv,
+               struct emit_operand rm)
+{
+    unsigned rex = emit_rex(op->w ? 3 : 2, false, reg, false, &rm);
+
+    if (rm.kind == EMIT_GS)
+        emit_byte(e, PREFIX_GS);
+    if (op->vex)
+        emit_simd_vex(e, op, vvvv, rex);
+    else
+        emit_simd_legacy(e, op, rex);
+    if (rm.kind == EMIT_REG)
+        emit_byte(e, 0xC0 | (reg & 7) << 3 | (rm.base & 7u));
+    else
+        emit_modrm_mem(e, reg, &rm);
+}

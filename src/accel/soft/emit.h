@@ -102,6 +102,18 @@ void emit_lea(struct emit *e, unsigned size, unsigned reg, struct emit_operand f
 void emit_group1(struct emit *e, unsigned flags, unsigned digit, unsigned size,
                  struct emit_operand rm, i32 imm);
 
+/* A SIMD instruction but for its operands. */
+struct emit_simd {
+    u8 prefix; /* 0, 0x66, 0xF3, 0xF2 */
+    u8 map;    /* 1: 0F, 2: 0F38, 3: 0F3A */
+    u8 opcode;
+    bool vex, w, l;
+};
+
+/* `reg` and `vvvv` (0 when there is none) are register numbers, or `reg` an opcode extension. No immediate. */
+void emit_simd(struct emit *e, const struct emit_simd *op, unsigned reg, unsigned vvvv,
+               struct emit_operand rm);
+
 /* An immediate of the size's bytes (four for 8-byte operands). */
 void emit_imm(struct emit *e, unsigned size, u64 imm);
 

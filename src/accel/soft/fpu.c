@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "accel/soft/host_cpu.h"
 #include "base/log.h"
 
 /* Two-bit tags, SDM vol. 1, 8.1.7. */
@@ -16,6 +17,7 @@ enum { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
 /* The bits of MXCSR that this host's instructions understand: the guest's are the host's. */
 static u32 fpu_host_mxcsr_mask(void)
 {
+#if HOST_X86
     struct {
         u8 bytes[512];
     } __attribute__((aligned(16))) image = { 0 };
@@ -24,6 +26,9 @@ static u32 fpu_host_mxcsr_mask(void)
     __asm__ volatile("fxsave64 %0" : "=m"(image));
     memcpy(&mask, &image.bytes[28], sizeof(mask));
     return mask ? mask : 0xFFBF; /* SDM vol. 1, 11.6.6 */
+#else
+    return 0xFFBF;
+#endif
 }
 
 /*

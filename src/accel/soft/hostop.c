@@ -316,6 +316,20 @@ static u64 hostop_key(const struct insn *in, const struct hostop_form *form)
     return key | (u64)form->modrm << 32 | (u64)form->imm << 40 | BIT64(63);
 }
 
+struct hostop_form hostop_form_of(const struct hostop *op)
+{
+    u64 key = op->key;
+
+    return (struct hostop_form){
+        .row = &insn_rows[key & 0xFFFF],
+        .memory = key >> 16 & 1,
+        .wide = key >> 17 & 1,
+        .ymm = key >> 18 & 1,
+        .modrm = (u8)(key >> 32),
+        .imm = (u8)(key >> 40),
+    };
+}
+
 /* The table's place for `key`: its entry, or the empty one where it belongs. */
 static _Atomic(struct hostop *) *hostop_place(struct hostop_cache *cache, u64 key)
 {

@@ -24,6 +24,9 @@ struct hostop_form {
     u8 imm;      /* the immediate byte, when the row has one */
 };
 
+/* The form that `op` was made for; modrm is set for x87 only. */
+struct hostop_form hostop_form_of(const struct hostop *op);
+
 /* The code for `form`. It never exceeds STUB_MAX. */
 void stub_build(struct stub *stub, const struct hostop_form *form);
 

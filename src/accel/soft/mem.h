@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "accel/soft/host_cpu.h"
 #include "accel/soft/insn.h"
 #include "accel/soft/state.h"
 #include "machine/ram.h"
@@ -38,6 +39,7 @@ struct soft {
     struct block_cache *cache;
     struct hostop_cache *hostops;
     struct translator *translator; /* NULL: interpret only */
+    struct perfmap *perfmap;       /* or NULL */
     u32 translate_after;           /* runs of a block before it is translated; 0: never */
     struct cpuid_model *cpuid;
     u64 phys_mask;
@@ -64,6 +66,7 @@ static inline void mem_stored(struct cpu *cpu, const u8 *host, unsigned size)
         if (unlikely((((addr + sizeof(value) - 1) & PAGE_MASK) | cpu->tlb_gen) != e->tag_r)) \
             return (u##bits)mem_load_slow(cpu, in, addr, sizeof(value)); \
         memcpy(&value, (const void *)(addr + e->addend), sizeof(value)); \
+        host_loaded(); \
         return value; \
     } \
 \
@@ -76,6 +79,7 @@ static inline void mem_stored(struct cpu *cpu, const u8 *host, unsigned size)
             mem_store_slow(cpu, in, addr, sizeof(value), value); \
             return; \
         } \
+        host_storing(); \
         memcpy((void *)(addr + e->addend), &value, sizeof(value)); \
         mem_stored(cpu, (const u8 *)(addr + e->addend), sizeof(value)); \
     }

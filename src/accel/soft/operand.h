@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "accel/soft/host_atomic.h"
+#include "accel/soft/host_cpu.h"
 #include "accel/soft/insn.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/state.h"
@@ -68,24 +70,14 @@ static inline void reg_set64(struct cpu *cpu, unsigned reg, u64 value)
         u##bits value; \
 \
         memcpy(&value, host, sizeof(value)); \
+        host_loaded(); \
         return value; \
     } \
 \
     static inline void host_set##bits(void *host, u##bits value) \
     { \
+        host_storing(); \
         memcpy(host, &value, sizeof(value)); \
-    } \
-\
-    /* Atomically: if *host is *expected, make it `value`; else *expected = *host. */ \
-    static inline bool host_cas##bits(void *host, u##bits *expected, u##bits value) \
-    { \
-        bool equal; \
-\
-        __asm__ volatile("lock cmpxchg %[v], %[m]" \
-                         : [m] "+m"(*(u8(*)[bits / 8]) host), "+a"(*expected), "=@ccz"(equal) \
-                         : [v] "r"(value) \
-                         : "memory"); \
-        return equal; \
     }
 
 HOST_DEFINE(8)

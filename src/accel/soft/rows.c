@@ -2,7 +2,9 @@
 /* The rows of insn.def and insn_simd.def, and the operand kinds, as data. */
 #include "accel/soft/cpuid.h"
 #include "accel/soft/decode.h"
+#include "accel/soft/fault.h"
 #include "accel/soft/handlers.h"
+#include "accel/soft/host_cpu.h"
 
 const struct operand_kind operand_kinds[OP_COUNT] = {
 #define OPERAND(kind, source_, file_, size_, number_) \
@@ -27,6 +29,22 @@ enum {
 #undef OPERAND
 };
 
+#if HOST_X86
+#define ROW_SIMD(handler) handler
+#else
+/* Rows that nothing runs: their features are absent, so this is for those that have none. */
+static void row_absent(struct cpu *cpu, const struct insn *in)
+{
+    cpu_ud(cpu, in);
+}
+
+static insn_fn *const row_absent_table[8] = X_ALL(row_absent);
+#define ROW_SIMD(handler) row_absent_table
+#endif
+
+#define ROW_INTEGER(handler) handler
+#define ROW_TABLE(handler)   ROW_INTEGER(handler)
+
 const struct insn_row insn_rows[] = {
 #define ROW(map_, opcode_, prefix_, digit_, mod_, rm_, w_, l_, mode_, name_, op1, op2, op3, op4, \
             feature_, attr_, flags_r_, flags_w_, flags_u_, class_, handler) \
@@ -49,9 +67,11 @@ const struct insn_row insn_rows[] = {
         .flags_w = flags_w_, \
         .flags_u = flags_u_, \
         .class = class_, \
-        .fn = handler, \
+        .fn = ROW_TABLE(handler), \
     },
 #include "accel/soft/insn.def"
+#undef ROW_TABLE
+#define ROW_TABLE(handler) ROW_SIMD(handler)
 #include "accel/soft/insn_simd.def"
 #undef ROW
 };

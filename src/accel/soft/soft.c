@@ -22,9 +22,12 @@
 #include "accel/soft/dump.h"
 #include "accel/soft/event.h"
 #include "accel/soft/fault.h"
+#include "accel/soft/host_cpu.h"
 #include "accel/soft/hostop.h"
 #include "accel/soft/hypercall.h"
 #include "accel/soft/mem.h"
+#include "accel/soft/perfmap.h"
+#include "accel/soft/stats.h"
 #include "accel/soft/tlb.h"
 #include "accel/soft/trans.h"
 #include "base/log.h"
@@ -140,9 +143,13 @@ static void soft_combine_faults(struct cpu *cpu)
 
 static void soft_deliver(struct cpu *cpu, u32 vector, u32 code, enum event_kind kind)
 {
-    LOG(LOG_INT, "cpu %u: %s 0x%02x code 0x%x rip 0x%llx cr2 0x%llx cpl %u", cpu->vcpu->id,
-        kind == EVENT_EXCEPTION ? "exception" : "interrupt", vector, code,
-        (unsigned long long)cpu->rip, (unsigned long long)cpu->cr2, cpu->cpl);
+    LOG(LOG_INT,
+        "cpu %u: %s 0x%02x code 0x%x at 0x%04x:0x%llx stack 0x%04x:0x%llx cr2 0x%llx cpl %u",
+        cpu->vcpu->id, kind == EVENT_EXCEPTION ? "exception" : "interrupt", vector, code,
+        cpu->seg[SEG_CS].selector, (unsigned long long)cpu->rip, cpu->seg[SEG_SS].selector,
+        (unsigned long long)cpu->gpr[RSP], (unsigned long long)cpu->cr2, cpu->cpl);
+    stats_enter(cpu, STATS_LOOP);
+    stats_delivered(cpu, kind != EVENT_EXCEPTION, vector);
     cpu->fault_depth = 1;
     cpu->fault_previous = kind == EVENT_EXCEPTION ? vector : SOFT_NO_VECTOR;
     event_deliver(cpu, vector, code, kind);
@@ -273,7 +280,9 @@ static bool soft_wait(struct cpu *cpu)
     while (vcpu->run_state != VCPU_RUNNING) {
         if (!atomic_load(&vcpu->requests)) {
             block_leave(cpu);
+            stats_enter(cpu, STATS_IDLE);
             vcpu_park(vcpu);
+            stats_enter(cpu, STATS_LOOP);
             block_enter(cpu);
         }
         if (!soft_serve(cpu))
@@ -304,8 +313,10 @@ static void soft_count_run(struct cpu *cpu, struct block *b)
     if (runs > cpu->soft->translate_after)
         return;
     __atomic_store_n(&b->runs, runs, __ATOMIC_RELAXED);
-    if (runs == cpu->soft->translate_after && b != cpu->scratch)
-        block_translate(cpu->soft->cache, b);
+    if (runs == cpu->soft->translate_after && b != cpu->scratch) {
+        stats_enter(cpu, STATS_TRANSLATING);
+        block_translate(cpu->soft->cache, b, cpu->rip);
+    }
 }
 
 static inline void soft_interpret_block(struct cpu *cpu, struct block *b)
@@ -324,10 +335,14 @@ static inline void soft_run_block(struct cpu *cpu, struct block *b)
         soft_count_run(cpu, b);
         code = atomic_load_explicit(&b->code, memory_order_acquire);
     }
-    if (code)
+    if (code && likely(!cpu->fpu_refused)) {
+        stats_enter(cpu, STATS_TRANSLATED);
         trans_run(cpu, code);
-    else
-        soft_interpret_block(cpu, b);
+        return;
+    }
+    cpu->fpu_refused = false;
+    stats_enter(cpu, STATS_INTERPRETED);
+    soft_interpret_block(cpu, b);
 }
 
 /* Instruction breakpoints are faults, before the instruction, unless RF is set (SDM vol. 3B, 18.3.1.1). */
@@ -495,11 +510,19 @@ static void soft_code_written(void *arg, u64 offset, u64 size)
     block_invalidate(soft->cache, offset, size);
 }
 
-static bool soft_init_translator(struct soft *soft, u32 threshold, struct error *err)
+static bool soft_init_translator(struct soft *soft, const struct config *config, struct error *err)
 {
+    u32 threshold = config->translate;
+
     soft->translator = trans_new(soft, threshold, err);
     if (!soft->translator)
         return false;
+    if (config->perfmap) {
+        soft->perfmap = perfmap_new("/tmp", err);
+        if (!soft->perfmap)
+            return false;
+        trans_set_perfmap(soft->translator, soft->perfmap);
+    }
     block_cache_set_translator(soft->cache, soft->translator);
     /* The log of registers at each block wants to see each block. */
     soft->translate_after = log_on(LOG_CPU) ? 0 : MIN(threshold, UINT16_MAX);
@@ -509,6 +532,7 @@ static bool soft_init_translator(struct soft *soft, u32 threshold, struct error 
 static bool soft_init(struct machine *machine, const struct config *config, struct error *err)
 {
     struct soft *soft = xcalloc(1, sizeof(*soft));
+    bool translate = HOST_X86 && config->translate;
 
     machine->accel_state = soft;
     soft->machine = machine;
@@ -525,13 +549,12 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     soft->hostops = hostop_cache_new(err);
     if (!soft->hostops)
         return false;
-    soft->cache =
-        block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
-                        config->translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
+    soft->cache = block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
+                                  translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
     if (!soft->cache)
         return false;
     ram_on_code_write(&machine->ram, soft_code_written, soft);
-    return !config->translate || soft_init_translator(soft, config->translate, err);
+    return !translate || soft_init_translator(soft, config, err);
 }
 
 static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struct error *err)
@@ -548,6 +571,7 @@ static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struc
     cpu->cpuid = soft->cpuid;
     vcpu->accel = cpu;
     vcpu->tsc_offset = &cpu->msr.tsc_offset;
+    cpu->stats = log_on(LOG_STATS) ? stats_new() : NULL;
     block_cache_add_cpu(soft->cache, cpu);
     trans_init_cpu(cpu);
     return true;
@@ -584,23 +608,14 @@ static void soft_dump(struct vcpu *vcpu, char *text, size_t size)
     cpu_dump(vcpu->accel, text, size);
 }
 
-static void soft_log_stats(const struct cpu *cpu)
-{
-    LOG(LOG_STATS,
-        "cpu %u: %llu instructions, %llu blocks run, %llu block lookups, %llu TLB misses, "
-        "%llu exceptions, %llu interrupts",
-        cpu->vcpu->id, (unsigned long long)cpu->icount, (unsigned long long)cpu->stat_blocks,
-        (unsigned long long)cpu->stat_lookups, (unsigned long long)cpu->stat_tlb_misses,
-        (unsigned long long)cpu->stat_exceptions, (unsigned long long)cpu->stat_interrupts);
-}
-
 static void soft_vcpu_free(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->accel;
 
     if (!cpu)
         return;
-    soft_log_stats(cpu);
+    stats_log(cpu);
+    stats_free(cpu->stats);
     free(cpu->scratch);
     free(cpu->mini);
     free(cpu);
@@ -627,6 +642,7 @@ static void soft_free(struct machine *machine)
     ram_on_code_write(&machine->ram, NULL, NULL);
     block_cache_free(soft->cache);
     trans_free(soft->translator);
+    perfmap_free(soft->perfmap);
     hostop_cache_free(soft->hostops);
     cpuid_model_free(soft->cpuid);
     free(soft);

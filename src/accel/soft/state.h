@@ -17,6 +17,7 @@ struct block;
 struct insn;
 struct vcpu;
 struct soft;
+struct stats;
 struct cpuid_model;
 
 enum gpr {
@@ -159,7 +160,8 @@ struct xsave_area {
 #define MODE_CPL3 BIT(6) /* CPL is 3 */
 #define MODE_FLAT \
     BIT(7) /* CS, DS, ES, SS have base 0 and limit 4 GiB, writable where needed (32-bit code) */
-#define MODE_STEP BIT(8) /* one instruction a block: TF or breakpoints are live */
+#define MODE_STEP          BIT(8) /* one instruction a block: TF or breakpoints are live */
+#define MODE_CONTEXT_SHIFT 9      /* the two highest: enum mmu_context */
 
 /*
  * MMU contexts: which TLB serves data accesses. MMU_CHECKED is never filled: every access takes the slow path, which
@@ -167,7 +169,7 @@ struct xsave_area {
  */
 enum mmu_context { MMU_USER, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_CHECKED, MMU_CONTEXTS };
 
-#define TLB_BITS 9
+#define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
 
 /*
@@ -195,8 +197,11 @@ struct jmp_cache_entry {
     struct block *block;
 };
 
+/* Groups of accesses in one translated block. */
+#define T_GROUPS_MAX 12
+
 /* TLB generations of recently used PCIDs, so that switching back to one finds its translations. */
-#define PCID_SLOTS 8
+#define PCID_SLOTS   8
 struct pcid_slot {
     u16 pcid;
     u16 generation; /* 0: free */
@@ -278,9 +283,25 @@ struct cpu {
     _Atomic u32 *requests; /* vcpu->requests */
     u64 code_bias;         /* host address >> 12, plus this: the address of its code_pages byte */
     u64 call_target;       /* of an indirect call, while it pushes */
-    struct block *mini;    /* one instruction, for its handler */
-    bool mini_ended;       /* that handler went on to the next instruction */
+    u16 raw_flags;         /* while translated code runs: AH of LAHF, and OF below it */
+    /* Of the block's groups of accesses (t_mem.c): host address minus linear, and the page's code_pages byte. */
+    u64 group_addend[T_GROUPS_MAX], group_code[T_GROUPS_MAX];
+    struct block *mini; /* one instruction, for its handler */
+    bool mini_ended;    /* that handler went on to the next instruction */
+    bool
+        fpu_refused; /* translated code met a state of the FPU that is the interpreter's: its turn */
+    u8 fpu_live;     /* FPU_*: what the host's registers hold of `xsave` */
+    u32 fpu_host_mxcsr; /* what C code runs with */
+    u32 fpu_control;    /* a control word on its way */
+    u32 x87_last;       /* offset in x87_page << 16 | opcode (FOP) of the last x87 instruction */
+    u64 x87_page;
+    u64 x87_fdp; /* offset of the last x87 memory operand */
+    u64 x87_spill;
+    u64 x87_fip_before, x87_fdp_before; /* when the registers were loaded */
+    u16 x87_fop_before;
     u64 stat_blocks, stat_lookups, stat_exceptions, stat_interrupts, stat_tlb_misses;
+    u64 stat_translated; /* runs of translated blocks; counted only under -d stats */
+    struct stats *stats; /* NULL: -d stats is off */
 
     u8 bounce[128] __attribute__((aligned(64))); /* operand that crosses pages or is not RAM */
     struct tlb tlbs[MMU_CONTEXTS];

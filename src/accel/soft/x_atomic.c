@@ -10,8 +10,6 @@
 ALU_SIZES(ALU_BINARY, add)
 ALU_SIZES(ALU_COMPARE, cmp)
 
-#define HOST_MEMORY(host, bytes) (*(u8(*)[bytes])(host))
-
 /* --- XCHG: with memory always locked (the decoder sets INSN_LOCK) --- */
 
 #define XCHG(bits) \
@@ -28,13 +26,8 @@ ALU_SIZES(ALU_COMPARE, cmp)
     { \
         gva addr = insn_addr(cpu, in, bits / 8, true); \
         void *host = mem_rmw(cpu, in, addr, bits / 8); \
-        u##bits value = reg_get##bits(cpu, in->reg); \
 \
-        __asm__ volatile("xchg %[v], %[m]" \
-                         : [v] "+r"(value), [m] "+m"(HOST_MEMORY(host, bits / 8)) \
-                         : \
-                         : "memory"); \
-        reg_set##bits(cpu, in->reg, value); \
+        reg_set##bits(cpu, in->reg, host_swap##bits(host, reg_get##bits(cpu, in->reg))); \
         mem_rmw_end(cpu, in, addr, host, bits / 8); \
         INSN_NEXT(cpu, in); \
     }
@@ -84,8 +77,9 @@ X_TABLE_E(x_xadd_E_G, xadd)
 
 /* --- CMPXCHG: memory is written in either case, the old value when it differs --- */
 
-/* A 32-bit register that is not written keeps its upper half, so the host's registers take part whole. */
 #define CMPXCHG_R(bits, mod) \
+    ALU_CMPXCHG(bits, mod) \
+\
     static void cmpxchg_r##bits(struct cpu *cpu, const struct insn *in) \
     { \
         u64 rax = cpu->gpr[RAX]; \
@@ -96,10 +90,7 @@ X_TABLE_E(x_xadd_E_G, xadd)
             reg_set##bits(cpu, RAX, reg_get##bits(cpu, in->reg)); \
             INSN_NEXT(cpu, in); \
         } \
-        __asm__("cmpxchg %" mod "[s], %" mod "[d]\n\t" ALU_SAVE_FLAGS \
-                : [d] "+r"(dest), "+a"(rax), [f] "=&r"(cpu->aflags) \
-                : [s] "r"(cpu->gpr[in->reg]) \
-                : "cc"); \
+        alu_cmpxchg##bits(&dest, &rax, cpu->gpr[in->reg], &cpu->aflags); \
         cpu->gpr[in->rm] = dest; \
         cpu->gpr[RAX] = rax; \
         INSN_NEXT(cpu, in); \
@@ -172,17 +163,17 @@ insn_fn *const x_cmpxchg8b_M[8] = X_MEM(cmpxchg8b);
 static void cmpxchg16b(struct cpu *cpu, const struct insn *in)
 {
     gva addr = insn_addr(cpu, in, 16, true);
+    u64 expected[2] = { cpu->gpr[RAX], cpu->gpr[RDX] };
+    u64 value[2] = { cpu->gpr[RBX], cpu->gpr[RCX] };
     void *host;
     bool equal;
 
     if (addr & 15)
         cpu_gp(cpu, in, 0);
     host = mem_rmw(cpu, in, addr, 16);
-    __asm__ volatile("lock cmpxchg16b %[m]"
-                     : [m] "+m"(HOST_MEMORY(host, 16)), "+a"(cpu->gpr[RAX]), "+d"(cpu->gpr[RDX]),
-                       "=@ccz"(equal)
-                     : "b"(cpu->gpr[RBX]), "c"(cpu->gpr[RCX])
-                     : "memory");
+    equal = host_cas128(host, expected, value);
+    cpu->gpr[RAX] = expected[0];
+    cpu->gpr[RDX] = expected[1];
     flags_merge(cpu, FLAG_ZF, equal ? FLAG_ZF : 0);
     mem_rmw_end(cpu, in, addr, host, 16);
     INSN_NEXT(cpu, in);

@@ -13,24 +13,20 @@
 
 /* --- reg = op(vreg, E): operands in the order of the assembler, last source first --- */
 
-#define BMI_REG(op, bits, first, second, save, flags) \
+#define BMI_REG(op, bits) \
     static inline void op##_to_reg##bits(struct cpu *cpu, const struct insn *in, u##bits e) \
     { \
-        u##bits v = reg_get##bits(cpu, in->vreg), d; \
+        u##bits v = reg_get##bits(cpu, in->vreg); \
 \
-        __asm__(#op " %[" #first "], %[" #second "], %[d]\n\t" save \
-                : [d] "=r"(d), [f] "=r"(flags) \
-                : [v] "r"(v), [e] "r"(e) \
-                : "cc"); \
-        reg_set##bits(cpu, in->reg, d); \
+        reg_set##bits(cpu, in->reg, alu_##op##bits(v, e, &cpu->aflags)); \
     } \
 \
     X_READ_E(op, bits, op##_to_reg##bits)
 
-#define BMI_FLAGS_V_E(op, bits) BMI_REG(op, bits, v, e, ALU_SAVE_FLAGS, cpu->aflags)
-#define BMI_FLAGS_E_V(op, bits) BMI_REG(op, bits, e, v, ALU_SAVE_FLAGS, cpu->aflags)
-#define BMI_PLAIN_V_E(op, bits) BMI_REG(op, bits, v, e, "", (u64){ 0 })
-#define BMI_PLAIN_E_V(op, bits) BMI_REG(op, bits, e, v, "", (u64){ 0 })
+#define BMI_FLAGS_V_E(op, bits) ALU_BMI(op, bits, v, e) BMI_REG(op, bits)
+#define BMI_FLAGS_E_V(op, bits) ALU_BMI(op, bits, e, v) BMI_REG(op, bits)
+#define BMI_PLAIN_V_E(op, bits) ALU_BMI_PLAIN(op, bits, v, e) BMI_REG(op, bits)
+#define BMI_PLAIN_E_V(op, bits) ALU_BMI_PLAIN(op, bits, e, v) BMI_REG(op, bits)
 
 BMI_SIZES(BMI_FLAGS_E_V, andn)
 BMI_TABLE(x_andn_G_B_E, andn)
@@ -52,15 +48,11 @@ BMI_TABLE(x_sarx_G_E_B, sarx)
 /* --- vreg = op(E) --- */
 
 #define BLS(op, bits) \
+    ALU_BMI_ONE(op, bits) \
+\
     static inline void op##_to_vreg##bits(struct cpu *cpu, const struct insn *in, u##bits e) \
     { \
-        u##bits d; \
-\
-        __asm__(#op " %[e], %[d]\n\t" ALU_SAVE_FLAGS \
-                : [d] "=r"(d), [f] "=r"(cpu->aflags) \
-                : [e] "r"(e) \
-                : "cc"); \
-        reg_set##bits(cpu, in->vreg, d); \
+        reg_set##bits(cpu, in->vreg, alu_##op##bits(e, &cpu->aflags)); \
     } \
 \
     X_READ_E(op, bits, op##_to_vreg##bits)
@@ -133,12 +125,11 @@ BMI_TABLE(x_adox_G_E, adox)
 /* --- CRC32: by the size of the source; the sum has 32 bits --- */
 
 #define CRC32(bits, sum_type) \
+    ALU_CRC32(bits, sum_type) \
+\
     static inline void crc32_by##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
     { \
-        sum_type sum = (sum_type)cpu->gpr[in->reg]; \
-\
-        __asm__("crc32" ALU_SUFFIX_##bits " %[v], %[s]" : [s] "+r"(sum) : [v] "r"(value)); \
-        cpu->gpr[in->reg] = sum; \
+        cpu->gpr[in->reg] = alu_crc32_##bits(cpu->gpr[in->reg], value); \
     } \
 \
     X_READ_E(crc32, bits, crc32_by##bits)

@@ -6,12 +6,12 @@
  * nothing; MWAIT returns at once, which software must expect of it anyway.
  */
 #include <sched.h>
-#include <xmmintrin.h>
 
 #include "accel/soft/cpuid.h"
 #include "accel/soft/far.h"
 #include "accel/soft/fault.h"
 #include "accel/soft/handlers.h"
+#include "accel/soft/host_cpu.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/msr.h"
 #include "accel/soft/tlb.h"
@@ -58,10 +58,14 @@ static void cache_mfence(struct cpu *cpu, const struct insn *in)
     INSN_NEXT(cpu, in);
 }
 
-/* Non-temporal stores of the guest are the host's. */
+/* Non-temporal stores of the guest are those of an x86 host, which orders all others by itself. */
 static void cache_sfence(struct cpu *cpu, const struct insn *in)
 {
-    _mm_sfence();
+#if HOST_X86
+    __asm__ volatile("sfence" ::: "memory");
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
     INSN_NEXT(cpu, in);
 }
 

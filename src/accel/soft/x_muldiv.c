@@ -8,32 +8,27 @@
 /* --- One operand: the double-width product in AX, or DX:AX, EDX:EAX, RDX:RAX --- */
 
 #define MUL_OPS(op, bits) \
+    ALU_MULTIPLY(op, bits) \
+\
     static inline void op##_by##bits(struct cpu *cpu, const struct insn *in, u##bits value) \
     { \
-        u##bits low = reg_get##bits(cpu, RAX), high; \
+        u##bits high; \
 \
         (void)in; \
-        __asm__(#op ALU_SUFFIX_##bits " %[v]\n\t" ALU_SAVE_FLAGS \
-                : "+a"(low), "=d"(high), [f] "=r"(cpu->aflags) \
-                : [v] "r"(value) \
-                : "cc"); \
-        reg_set##bits(cpu, RAX, low); \
+        reg_set##bits(cpu, RAX, \
+                      alu_##op##_wide##bits(reg_get##bits(cpu, RAX), value, &high, &cpu->aflags)); \
         reg_set##bits(cpu, RDX, high); \
     } \
 \
     X_READ_E(op##_E, bits, op##_by##bits)
 
 #define MUL(op) \
+    ALU_MULTIPLY_8(op) \
+\
     static inline void op##_by8(struct cpu *cpu, const struct insn *in, u8 value) \
     { \
-        u16 product = reg_get8(cpu, RAX); \
-\
         (void)in; \
-        __asm__(#op "b %[v]\n\t" ALU_SAVE_FLAGS \
-                : "+a"(product), [f] "=r"(cpu->aflags) \
-                : [v] "r"(value) \
-                : "cc"); \
-        reg_set16(cpu, RAX, product); \
+        reg_set16(cpu, RAX, alu_##op##_wide8(reg_get8(cpu, RAX), value, &cpu->aflags)); \
     } \
 \
     X_READ_E(op##_E, 8, op##_by8) \
@@ -68,6 +63,9 @@ X_TABLE_EV(x_imul_G_E_I, imul_G_E_I)
 
 /* --- Unsigned division --- */
 
+ALU_DIVIDE_64(div)
+ALU_DIVIDE_64(idiv)
+
 static inline void div_by8(struct cpu *cpu, const struct insn *in, u8 value)
 {
     u16 dividend = reg_get16(cpu, RAX);
@@ -101,7 +99,7 @@ static inline void div_by64(struct cpu *cpu, const struct insn *in, u64 value)
 {
     if (value <= cpu->gpr[RDX])
         cpu_fault(cpu, in, VEC_DE, 0);
-    __asm__("divq %[v]" : "+a"(cpu->gpr[RAX]), "+d"(cpu->gpr[RDX]) : [v] "r"(value) : "cc");
+    alu_div64(&cpu->gpr[RAX], &cpu->gpr[RDX], value);
 }
 
 /* --- Signed division --- */
@@ -156,7 +154,7 @@ static inline void idiv_by64(struct cpu *cpu, const struct insn *in, u64 value)
 {
     if (!idiv_fits64(cpu->gpr[RDX], cpu->gpr[RAX], value))
         cpu_fault(cpu, in, VEC_DE, 0);
-    __asm__("idivq %[v]" : "+a"(cpu->gpr[RAX]), "+d"(cpu->gpr[RDX]) : [v] "r"(value) : "cc");
+    alu_idiv64(&cpu->gpr[RAX], &cpu->gpr[RDX], value);
 }
 
 #define DIV_HANDLERS(op, bits) X_READ_E(op##_E, bits, op##_by##bits)

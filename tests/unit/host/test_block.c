@@ -105,7 +105,7 @@ static void submit(struct fixture *f, struct request *r, enum block_op op, u64 o
 
 static int wait_for(struct fixture *f, struct request *r)
 {
-    for (unsigned i = 0; !r->done && i < 500; i++)
+    for (unsigned i = 0; !r->done && i < 6000; i++)
         loop_poll(f->loop, 10);
     assert_int_equal(r->done, 1);
     return r->req.result;
@@ -218,6 +218,18 @@ static void odd_file_size_reads_as_filled_up(void **state)
         assert_int_equal(data[i], 0);
     memset(data, 0xEE, sizeof(data));
     assert_int_equal(run(f, BLOCK_WRITE, 512, data, 512), 0);
+}
+
+static void cut_off_file_is_an_error_of_the_request(void **state)
+{
+    struct fixture *f = *state;
+    u8 data[4096];
+
+    open_disk(f);
+    assert_int_equal(truncate(f->path, 8192), 0);
+    assert_int_equal(run(f, BLOCK_READ, 4096, data, sizeof(data)), 0);
+    assert_int_equal(run(f, BLOCK_READ, 8192, data, sizeof(data)), -EIO);
+    assert_int_equal(run(f, BLOCK_READ, 6144, data, sizeof(data)), -EIO);
 }
 
 static void discard_gives_space_back(void **state)
@@ -413,6 +425,7 @@ int main(void)
         TEST(ranges_are_checked),
         TEST(readonly_image_refuses_changes),
         TEST(odd_file_size_reads_as_filled_up),
+        TEST(cut_off_file_is_an_error_of_the_request),
         TEST(discard_gives_space_back),
         TEST(write_zeroes_reads_back_as_zero),
         TEST(zero_writes_are_detected),

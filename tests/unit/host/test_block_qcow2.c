@@ -130,7 +130,7 @@ static int run(struct fixture *f, enum block_op op, u64 offset, void *data, u64 
                              .arg = &done };
 
     block_submit(f->block, &req);
-    for (unsigned i = 0; !done && i < 1000; i++)
+    for (unsigned i = 0; !done && i < 6000; i++)
         loop_poll(f->loop, 10);
     assert_true(done);
     return req.result;
