@@ -123,7 +123,7 @@ QUESTIONS = {
     "devices": "ls /sys/bus/platform/devices /sys/bus/virtio/devices /sys/class/block /sys/class/tty",
     "iomem": "cat /proc/iomem",
     "ioports": "cat /proc/ioports",
-    "acpi tables": "cd /sys/firmware/acpi/tables 2>/dev/null && for t in [A-Z]*; do echo $t; od -An -v -tx1 $t; done; cd",
+    "acpi tables": "for t in /sys/firmware/acpi/tables/[A-Z]*; do [ ! -f $t ] || od -v -tx1 $t; done",
     "acpi addresses": "dmesg | grep -o 'ACPI: [A-Z]* 0x.*'",
 }
 
@@ -333,8 +333,8 @@ def debug_messages(bench, case):
     """SeaBIOS finds the debug port where -global puts it, and says there what it does."""
     with tempfile.TemporaryDirectory(prefix="mote-debugcon-") as folder:
         out = os.path.join(folder, "log")
-        argv = [bench.binary, "-M", "microvm", "-bios", find("seabios"), "-nodefaults", "-nographic", "-serial", "stdio",
-                "-debugcon", f"file:{out}", "-global", "isa-debugcon.iobase=0x402"]
+        argv = [bench.binary, "-M", "microvm", "-bios", find("seabios"), "-nodefaults", "-nographic",
+                "-serial", "stdio", "-debugcon", f"file:{out}", "-global", "isa-debugcon.iobase=0x402"]
         with Vm(argv, timeout=bench.TIMEOUT) as vm:
             vm.expect(NOTHING_TO_BOOT)
         with open(out, encoding="utf-8", errors="replace") as file:
