@@ -134,8 +134,7 @@ def make_ways(args, guests):
 
 def main():
     args = common.arguments(__doc__, runs=5).parse_args()
-    kernel = subprocess.run([str(common.ROOT / "guest/build-kernel.sh")], stdout=subprocess.PIPE, check=True, text=True)
-    vmlinux = kernel.stdout.strip() + "/vmlinux"
+    vmlinux = common.script("../guest/build-kernel.sh") + "/vmlinux"
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         guests = {"rom": first_firmware(folder), "first": first_kernel(folder), "kernel": vmlinux,
