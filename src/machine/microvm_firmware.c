@@ -172,6 +172,11 @@ static int microvm_compare_boot_entries(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
+static bool microvm_has_slot(const struct device_config *d)
+{
+    return !strncmp(d->model, "virtio-", 7) || !strncmp(d->model, "vhost-", 6);
+}
+
 /* The n-th virtio device of the command line is in the n-th slot that was used. */
 static unsigned microvm_list_boot_entries(const struct config *config,
                                           const struct boot_machine *machine,
@@ -182,7 +187,7 @@ static unsigned microvm_list_boot_entries(const struct config *config,
     for (unsigned i = 0; i < config->device_count; i++) {
         const struct device_config *d = &config->devices[i];
 
-        if (strncmp(d->model, "virtio-", 7) || slot == machine->slot_count)
+        if (!microvm_has_slot(d) || slot == machine->slot_count)
             continue;
         slot++;
         if (!device_config_get(d, "bootindex"))
