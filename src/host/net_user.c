@@ -4,8 +4,8 @@
  * and no set-up. DHCP, DNS and forwarded ports come with it.
  *
  * libslirp works on whole frames and calls back with whole frames, which wait in a buffer until the card takes them.
- * Open checksums of the guest are filled in before, and long TCP segments given to it as they are, which it takes as
- * one packet. On the way to the guest, segments that follow each other are joined when the guest accepts it.
+ * Open checksums of the guest are filled in before. Long TCP segments are given to it as they are over IPv4, which it
+ * takes as one packet, and in pieces over IPv6. On the way to the guest, segments that follow each other are joined when the guest accepts it.
  *
  * Its sockets are watched by an epoll of their own, which the loop watches.
  */
@@ -62,7 +62,8 @@ struct net_user {
     int *listed; /* descriptors with wanted or armed events */
     size_t begin, end;
     u8 *buffer; /* frames for the guest */
-    u8 frame[NET_FRAME_MAX];
+    u8 frame[NET_FRAME_MAX]; /* from the guest */
+    u8 piece[NET_FRAME_MAX]; /* of it */
 };
 
 static struct net_user *net_user_of(struct net *net)
@@ -271,7 +272,7 @@ static size_t net_user_join(struct net_user *u, const u8 *first, const struct ne
            payload + b.payload <= room && net_frame_follows(first, a, payload, next, &b)) {
         net_iov_put(iov, count, u->header + a->headers + payload, next + b.headers, b.payload);
         payload += b.payload;
-        *push = b.push;
+        *push = b.flags & NET_TCP_F_PSH;
         net_user_drop(u, size);
     }
     return payload;
@@ -294,7 +295,7 @@ static size_t net_user_give(struct net_user *u, u8 *first, size_t size, const st
     net_user_drop(u, size);
     net_iov_put(iov, count, u->header, first, size);
     if (net_frame_segment(first, size, &s) && net_user_joins(u, &s)) {
-        bool push = s.push;
+        bool push = s.flags & NET_TCP_F_PSH;
         size_t payload = net_user_join(u, first, &s, iov, count, &push);
 
         if (payload != s.payload) {
@@ -327,6 +328,23 @@ static size_t net_user_receive(struct net *net, unsigned queue, const struct iov
 
 /* ---- Frames from the guest ---- */
 
+/* libslirp takes no IPv6 packet that is larger than its MTU. */
+static bool net_user_cut(struct net_user *u, const u8 *header, size_t size)
+{
+    size_t piece = load_le16(header + NET_HEADER_GSO_SIZE);
+    struct net_segment s;
+
+    if ((header[NET_HEADER_GSO_TYPE] & ~NET_HEADER_GSO_ECN) != NET_HEADER_GSO_TCPV6 || !piece ||
+        !net_frame_parse(u->frame, size, &s) || !s.v6)
+        return false;
+    for (size_t at = 0; at < s.payload; at += piece) {
+        size_t n = net_frame_piece(u->frame, &s, at, MIN(piece, s.payload - at), u->piece);
+
+        slirp_input(u->slirp, u->piece, (int)n);
+    }
+    return true;
+}
+
 static bool net_user_send(struct net *net, unsigned queue, const struct iovec *iov, unsigned count)
 {
     struct net_user *u = net_user_of(net);
@@ -339,8 +357,9 @@ static bool net_user_send(struct net *net, unsigned queue, const struct iovec *i
         guest_error("virtio-net: a checksum outside of its frame");
         return true;
     }
-    slirp_input(u->slirp, u->frame, (int)size);
     u->fresh = true;
+    if (!net_user_cut(u, header, size))
+        slirp_input(u->slirp, u->frame, (int)size);
     return true;
 }
 
