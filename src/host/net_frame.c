@@ -26,6 +26,7 @@ enum {
     IPV4_SOURCE = 12
 };
 #define IPV4_FRAGMENT_MASK 0x3FFFu /* more fragments, and where this one begins */
+#define IPV4_MORE          0x2000u
 
 /* IPv6 header. */
 enum { IPV6_LENGTH = 4, IPV6_NEXT = 6, IPV6_SOURCE = 8 };
@@ -218,7 +219,8 @@ void net_frame_join(u8 *header, u8 *headers, const struct net_segment *first, si
     store_le16(header + NET_HEADER_CSUM_OFFSET, TCP_CHECKSUM);
 }
 
-size_t net_frame_piece(const u8 *frame, const struct net_segment *s, size_t at, size_t size, u8 *out)
+size_t net_frame_piece(const u8 *frame, const struct net_segment *s, size_t at, size_t size,
+                       u8 *out)
 {
     u8 *ip = out + s->ip, *tcp = out + s->tcp;
     size_t length = s->headers - s->tcp + size;
@@ -235,4 +237,31 @@ size_t net_frame_piece(const u8 *frame, const struct net_segment *s, size_t at, 
     net_frame_store(tcp + TCP_CHECKSUM,
                     (u16)~net_frame_sum(tcp, length, net_frame_pseudo(ip, s->v6, length)));
     return s->headers + size;
+}
+
+size_t net_frame_fragment(const u8 *frame, size_t size, size_t *at, size_t mtu, u8 *out)
+{
+    u8 *ip = out + NET_ETH_HEADER;
+    size_t header = NET_ETH_HEADER + NET_IPV4_HEADER, room = (mtu - NET_IPV4_HEADER) / 8 * 8, n;
+    bool ipv4 = size > header && load_be16(frame + NET_ETH_HEADER - 2) == NET_ETHERTYPE_IPV4 &&
+                frame[NET_ETH_HEADER] == 0x45;
+
+    if (*at + header >= size)
+        return 0;
+    if (!ipv4) {
+        memcpy(out, frame, size);
+        *at = size;
+        return size;
+    }
+    n = size - header - *at;
+    if (n > room)
+        n = room;
+    memcpy(out, frame, header);
+    memcpy(out + header, frame + header + *at, n);
+    store_be16(ip + IPV4_LENGTH, (u16)(NET_IPV4_HEADER + n));
+    store_be16(ip + IPV4_FRAGMENT, (u16)(*at / 8 + (header + *at + n < size ? IPV4_MORE : 0)));
+    store_be16(ip + IPV4_CHECKSUM, 0);
+    net_frame_store(ip + IPV4_CHECKSUM, (u16)~net_frame_sum(ip, NET_IPV4_HEADER, 0));
+    *at += n;
+    return header + n;
 }

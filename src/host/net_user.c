@@ -4,8 +4,8 @@
  * and no set-up. DHCP, DNS and forwarded ports come with it.
  *
  * libslirp works on whole frames and calls back with whole frames, which wait in a buffer until the card takes them.
- * Open checksums of the guest are filled in before. Long TCP segments are given to it as they are over IPv4, which it
- * takes as one packet, and in pieces over IPv6. On the way to the guest, segments that follow each other are joined when the guest accepts it.
+ * Open checksums of the guest are filled in before. Long TCP segments are given to it as they are, which it takes as
+ * one packet. On the way to the guest, segments that follow each other are joined when the guest accepts it.
  *
  * Its sockets are watched by an epoll of their own, which the loop watches.
  */
@@ -28,6 +28,8 @@
 #define NET_USER_BUFFER    MIB(4)
 #define NET_USER_HIGH      MIB(1) /* sockets are not read while more than this waits for the guest */
 #define NET_USER_SIZE      4u     /* before each frame in the buffer: its size */
+#define NET_USER_MTU       1500u
+#define NET_USER_SLIRP_MTU 65521u /* the most: it takes and gives whole segments of TCP */
 #define NET_USER_EVENTS    64
 #define NET_USER_FDS_FIRST 64u
 #define NET_USER_NS_PER_MS UINT64_C(1000000)
@@ -61,7 +63,7 @@ struct net_user {
     unsigned listed_count;
     int *listed; /* descriptors with wanted or armed events */
     size_t begin, end;
-    u8 *buffer; /* frames for the guest */
+    u8 *buffer;              /* frames for the guest */
     u8 frame[NET_FRAME_MAX]; /* from the guest */
     u8 piece[NET_FRAME_MAX]; /* of it */
 };
@@ -223,23 +225,34 @@ static void net_user_listen(struct net *net, unsigned queue, bool on)
     net_user_of(net)->listening = on;
 }
 
-/* libslirp has a frame. What finds no room is lost, as on a wire. */
-static ssize_t net_user_output(const void *data, size_t size, void *opaque)
+/* What finds no room is lost, as on a wire. */
+static void net_user_put(struct net_user *u, const void *data, size_t size)
 {
-    struct net_user *u = opaque;
-
-    if (size > NET_FRAME_MAX - NET_HEADER_MAX)
-        return (ssize_t)size;
     if (u->end + NET_USER_SIZE + size > NET_USER_BUFFER) {
         memmove(u->buffer, u->buffer + u->begin, u->end - u->begin);
         u->end -= u->begin;
         u->begin = 0;
     }
     if (u->end + NET_USER_SIZE + size > NET_USER_BUFFER)
-        return (ssize_t)size;
+        return;
     store_le32(u->buffer + u->end, (u32)size);
     memcpy(u->buffer + u->end + NET_USER_SIZE, data, size);
     u->end += NET_USER_SIZE + size;
+}
+
+/* libslirp has a frame. It thinks that the guest takes any size; IPv4 packets that do not fit the MTU are cut here. */
+static ssize_t net_user_output(const void *data, size_t size, void *opaque)
+{
+    struct net_user *u = opaque;
+
+    if (size <= NET_ETH_HEADER + NET_USER_MTU)
+        net_user_put(u, data, size);
+    else if (size <= NET_FRAME_MAX - NET_HEADER_MAX) {
+        size_t at = 0, n;
+
+        while ((n = net_frame_fragment(data, size, &at, NET_USER_MTU, u->piece)))
+            net_user_put(u, u->piece, n);
+    }
     return (ssize_t)size;
 }
 
@@ -328,13 +341,14 @@ static size_t net_user_receive(struct net *net, unsigned queue, const struct iov
 
 /* ---- Frames from the guest ---- */
 
-/* libslirp takes no IPv6 packet that is larger than its MTU. */
+/* libslirp takes no IPv6 packet that is larger than its MTU, which can be less than 64 KiB only. */
 static bool net_user_cut(struct net_user *u, const u8 *header, size_t size)
 {
     size_t piece = load_le16(header + NET_HEADER_GSO_SIZE);
     struct net_segment s;
 
-    if ((header[NET_HEADER_GSO_TYPE] & ~NET_HEADER_GSO_ECN) != NET_HEADER_GSO_TCPV6 || !piece ||
+    if (size <= NET_ETH_HEADER + NET_USER_SLIRP_MTU ||
+        (header[NET_HEADER_GSO_TYPE] & ~NET_HEADER_GSO_ECN) != NET_HEADER_GSO_TCPV6 || !piece ||
         !net_frame_parse(u->frame, size, &s) || !s.v6)
         return false;
     for (size_t at = 0; at < s.payload; at += piece) {
@@ -581,6 +595,8 @@ static Slirp *net_user_start(struct net_user *u, const struct net_user_config *c
         .vnameserver6 = c->dns6,
         .vdnssearch = c->search_count ? searches : NULL,
         .vdomainname = c->domainname,
+        .if_mtu = NET_USER_SLIRP_MTU,
+        .if_mru = NET_USER_SLIRP_MTU,
     };
 
     for (unsigned i = 0; i < c->search_count; i++)

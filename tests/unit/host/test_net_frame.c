@@ -284,6 +284,37 @@ static void a_long_segment_is_cut_into_pieces(void **state)
     }
 }
 
+static void large_packets_are_cut_into_fragments(void **state)
+{
+    static u8 frame[5000], out[5000], whole[5000];
+    size_t at = 0, n, done = 0;
+    u8 *ip = frame + 14;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(frame); i++)
+        frame[i] = (u8)(i * 13);
+    store_be16(frame + 12, 0x0800);
+    ip[0] = 0x45;
+    store_be16(ip + 2, sizeof(frame) - 14);
+    while ((n = net_frame_fragment(frame, sizeof(frame), &at, 1500, out))) {
+        unsigned fragment = load_be16(out + 14 + 6);
+
+        assert_true(n <= 1514);
+        assert_int_equal(load_be16(out + 14 + 2), n - 14);
+        assert_int_equal(slow_sum(out + 14, 20), 0xFFFF);
+        assert_int_equal((fragment & 0x1FFF) * 8, done);
+        assert_int_equal(!!(fragment & 0x2000), done + n - 34 < sizeof(frame) - 34);
+        memcpy(whole + done, out + 34, n - 34);
+        done += n - 34;
+    }
+    assert_int_equal(done, sizeof(frame) - 34);
+    assert_memory_equal(whole, frame + 34, done);
+    store_be16(frame + 12, 0x86DD); /* has no such fragments */
+    at = 0;
+    assert_int_equal(net_frame_fragment(frame, sizeof(frame), &at, 1500, out), sizeof(frame));
+    assert_int_equal(net_frame_fragment(frame, sizeof(frame), &at, 1500, out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +327,7 @@ int main(void)
         cmocka_unit_test(segments_that_follow_are_joined),
         cmocka_unit_test(segments_that_do_not_follow_stay_apart),
         cmocka_unit_test(a_long_segment_is_cut_into_pieces),
+        cmocka_unit_test(large_packets_are_cut_into_fragments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
