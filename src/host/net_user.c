@@ -66,6 +66,7 @@ struct net_user {
     u8 *buffer;              /* frames for the guest */
     u8 frame[NET_FRAME_MAX]; /* from the guest */
     u8 piece[NET_FRAME_MAX]; /* of it */
+    u8 cut[NET_FRAME_MAX];   /* of one to the guest */
 };
 
 static struct net_user *net_user_of(struct net *net)
@@ -240,19 +241,39 @@ static void net_user_put(struct net_user *u, const void *data, size_t size)
     u->end += NET_USER_SIZE + size;
 }
 
-/* libslirp has a frame. It thinks that the guest takes any size; IPv4 packets that do not fit the MTU are cut here. */
+static void net_user_put_pieces(struct net_user *u, const void *data, const struct net_segment *s)
+{
+    size_t room = NET_USER_MTU - (s->headers - s->ip);
+
+    for (size_t at = 0; at < s->payload; at += room)
+        net_user_put(u, u->cut, net_frame_piece(data, s, at, MIN(room, s->payload - at), u->cut));
+}
+
+static void net_user_put_fragments(struct net_user *u, const void *data, size_t size)
+{
+    size_t at = 0, n;
+
+    while ((n = net_frame_fragment(data, size, &at, NET_USER_MTU, u->cut)))
+        net_user_put(u, u->cut, n);
+}
+
+/*
+ * libslirp has a frame. It thinks that the guest takes any size (and over IPv6 does not look at the segment size that
+ * the guest asks for): what does not fit the usual MTU is cut here.
+ */
 static ssize_t net_user_output(const void *data, size_t size, void *opaque)
 {
     struct net_user *u = opaque;
+    struct net_segment s;
 
     if (size <= NET_ETH_HEADER + NET_USER_MTU)
         net_user_put(u, data, size);
-    else if (size <= NET_FRAME_MAX - NET_HEADER_MAX) {
-        size_t at = 0, n;
-
-        while ((n = net_frame_fragment(data, size, &at, NET_USER_MTU, u->piece)))
-            net_user_put(u, u->piece, n);
-    }
+    else if (size > NET_FRAME_MAX - NET_HEADER_MAX)
+        LOG(LOG_UNIMP, "network: a frame of %zu bytes", size);
+    else if (net_frame_parse(data, size, &s))
+        net_user_put_pieces(u, data, &s);
+    else
+        net_user_put_fragments(u, data, size);
     return (ssize_t)size;
 }
 
