@@ -177,9 +177,10 @@ bool cli_parse_fsdev(struct cli *cli, const char *value, struct error *err)
 /* A folder, and the device that shows it. */
 static bool cli_finish_virtfs(struct cli *cli, struct cli_fsdev *f, struct error *err)
 {
+    const char *tag = f->tag ? f->tag : "";
     char text[160], *at = text;
 
-    if (!cli_check_tag(f->tag, err))
+    if (!cli_check_tag(tag, err))
         return false;
     if (!f->fs.id) {
         snprintf(text, sizeof(text), "virtfs%u", cli->config->fsdev_count);
@@ -188,7 +189,7 @@ static bool cli_finish_virtfs(struct cli *cli, struct cli_fsdev *f, struct error
     if (!cli_check_fsdev(cli, f, err))
         return false;
     at += snprintf(text, sizeof(text), "virtio-9p-device,fsdev=%.64s,mount_tag=", f->fs.id);
-    for (const char *tag = f->tag; *tag; tag++) {
+    for (; *tag; tag++) {
         *at++ = *tag;
         if (*tag == ',')
             *at++ = ','; /* QEMU's way to write one in a value */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -174,7 +175,7 @@ int fs_parent(const struct fs *fs, int fd, char name[NAME_MAX + 1])
         return -ENOENT;
     }
     if (name)
-        strcpy(name, last + 1);
+        snprintf(name, NAME_MAX + 1, "%s", last + 1);
     return parent;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -353,7 +354,7 @@ static int p9_xattrcreate(struct p9_work *k)
     fid.xattr = p9_xattr_new(&k->server->fids, (u32)size);
     if (!fid.xattr)
         return -ENOMEM;
-    strcpy(fid.xattr->name, name);
+    snprintf(fid.xattr->name, sizeof(fid.xattr->name), "%s", name);
     fid.xattr->flags = (int)flags;
     fid.xattr->to_host = true;
     fid.path_fd = fcntl(k->fid->path_fd, F_DUPFD_CLOEXEC, 0);

@@ -6,4 +6,4 @@
  */
 #define VIRTIO_GSI 5
 #define VIRTIO_ENTRY 0
-#include "lib/virtio.S"
+#include "lib/virtio.h"

@@ -6,4 +6,4 @@
  */
 #define VIRTIO_GSI 16
 #define VIRTIO_ENTRY 0x8000 /* level */
-#include "lib/virtio.S"
+#include "lib/virtio.h"

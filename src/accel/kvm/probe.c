@@ -2,7 +2,7 @@
 /*
  * Is the KVM of this host any good? A tiny 64-bit guest is run and timed.
  *
- * It counts down from 1 and from 1000 in turn and writes to a port after each. What the long round takes longer than
+ * It counts down from 1 and from 400 in turn and writes to a port after each. What the long round takes longer than
  * the short one is the guest's own time, without that of the exits: a nanosecond an instruction or less where the CPU
  * runs the guest, hundreds where the kernel emulates it, which some do that have no hardware virtualization themselves.
  */
@@ -108,7 +108,7 @@ int kvm_open(const char *path, struct error *err)
 #define PROBE_PDPT     0x2000u
 #define PROBE_PD       0x3000u
 #define PROBE_CODE     0x4000u
-#define PROBE_COUNT    1000u
+#define PROBE_COUNT    400u
 #define PROBE_ROUNDS   3u
 #define PROBE_INSNS    (2 * PROBE_COUNT) /* of a long round, more than of a short one */
 
@@ -139,7 +139,7 @@ static const u8 probe_code[] = {
     PROBE_COUNT & 0xFF,
     PROBE_COUNT >> 8,
     0,
-    0, /* mov ecx, 1000 */
+    0, /* mov ecx, 400 */
     0xFF,
     0xC9,
     0x75,

@@ -6,7 +6,7 @@
  *
  * The guest that includes this defines VIRTIO_GSI (of slot 0) and VIRTIO_ENTRY (bits of a redirection entry).
  */
-#include "guest.h"
+#include "lib/guest.h"
 
 #define WINDOW_RNG (0xFEB00000 + 7 * 0x200)
 #define WINDOW_BLK (0xFEB00000 + 6 * 0x200)
