@@ -26,6 +26,7 @@ enum {
     IPV4_SOURCE = 12
 };
 #define IPV4_FRAGMENT_MASK 0x3FFFu /* more fragments, and where this one begins */
+#define IPV4_MORE          0x2000u
 
 /* IPv6 header. */
 enum { IPV6_LENGTH = 4, IPV6_NEXT = 6, IPV6_SOURCE = 8 };
@@ -39,8 +40,10 @@ enum {
     TCP_WINDOW = 14,
     TCP_CHECKSUM = 16
 };
+#define TCP_F_FIN 0x01u
 #define TCP_F_PSH 0x08u
 #define TCP_F_ACK 0x10u
+#define TCP_F_CWR 0x80u
 
 static u16 net_frame_fold(u64 sum)
 {
@@ -113,7 +116,7 @@ static bool net_frame_ipv6(const u8 *ip, size_t size, size_t *length)
            *length >= NET_IPV6_HEADER + NET_TCP_HEADER;
 }
 
-bool net_frame_segment(const u8 *frame, size_t size, struct net_segment *s)
+bool net_frame_parse(const u8 *frame, size_t size, struct net_segment *s)
 {
     const u8 *ip = frame + NET_ETH_HEADER, *tcp;
     unsigned type, ip_header, tcp_header;
@@ -129,16 +132,20 @@ bool net_frame_segment(const u8 *frame, size_t size, struct net_segment *s)
     ip_header = s->v6 ? NET_IPV6_HEADER : NET_IPV4_HEADER;
     tcp = ip + ip_header;
     tcp_header = (unsigned)(tcp[TCP_OFFSET] >> 4) * 4;
-    if (tcp_header < NET_TCP_HEADER || ip_header + tcp_header >= length ||
-        (tcp[TCP_FLAGS] & ~TCP_F_PSH) != TCP_F_ACK)
+    if (tcp_header < NET_TCP_HEADER || ip_header + tcp_header >= length)
         return false;
     s->ip = NET_ETH_HEADER;
     s->tcp = NET_ETH_HEADER + ip_header;
     s->headers = s->tcp + tcp_header;
     s->payload = length - ip_header - tcp_header;
     s->seq = load_be32(tcp + TCP_SEQ);
-    s->push = tcp[TCP_FLAGS] & TCP_F_PSH;
+    s->flags = tcp[TCP_FLAGS];
     return true;
+}
+
+bool net_frame_segment(const u8 *frame, size_t size, struct net_segment *s)
+{
+    return net_frame_parse(frame, size, s) && (s->flags & ~TCP_F_PSH) == TCP_F_ACK;
 }
 
 /* IP headers but for length, identification and checksum. */
@@ -180,19 +187,27 @@ static u16 net_frame_pseudo(const u8 *ip, bool v6, size_t length)
     return v6 ? net_frame_sum(ip + IPV6_SOURCE, 32, sum) : net_frame_sum(ip + IPV4_SOURCE, 8, sum);
 }
 
+static void net_frame_set_length(u8 *headers, const struct net_segment *s, size_t payload)
+{
+    size_t length = s->headers - s->tcp + payload;
+    u8 *ip = headers + s->ip;
+
+    if (s->v6) {
+        store_be16(ip + IPV6_LENGTH, (u16)length);
+        return;
+    }
+    store_be16(ip + IPV4_LENGTH, (u16)(NET_IPV4_HEADER + length));
+    store_be16(ip + IPV4_CHECKSUM, 0);
+    net_frame_store(ip + IPV4_CHECKSUM, (u16)~net_frame_sum(ip, NET_IPV4_HEADER, 0));
+}
+
 void net_frame_join(u8 *header, u8 *headers, const struct net_segment *first, size_t payload,
                     bool push)
 {
     u8 *ip = headers + first->ip, *tcp = headers + first->tcp;
     size_t length = first->headers - first->tcp + payload;
 
-    if (first->v6) {
-        store_be16(ip + IPV6_LENGTH, (u16)length);
-    } else {
-        store_be16(ip + IPV4_LENGTH, (u16)(NET_IPV4_HEADER + length));
-        store_be16(ip + IPV4_CHECKSUM, 0);
-        net_frame_store(ip + IPV4_CHECKSUM, (u16)~net_frame_sum(ip, NET_IPV4_HEADER, 0));
-    }
+    net_frame_set_length(headers, first, payload);
     if (push)
         tcp[TCP_FLAGS] |= TCP_F_PSH;
     net_frame_store(tcp + TCP_CHECKSUM, net_frame_pseudo(ip, first->v6, length));
@@ -202,4 +217,51 @@ void net_frame_join(u8 *header, u8 *headers, const struct net_segment *first, si
     store_le16(header + NET_HEADER_GSO_SIZE, (u16)first->payload);
     store_le16(header + NET_HEADER_CSUM_START, (u16)first->tcp);
     store_le16(header + NET_HEADER_CSUM_OFFSET, TCP_CHECKSUM);
+}
+
+size_t net_frame_piece(const u8 *frame, const struct net_segment *s, size_t at, size_t size,
+                       u8 *out)
+{
+    u8 *ip = out + s->ip, *tcp = out + s->tcp;
+    size_t length = s->headers - s->tcp + size;
+
+    memcpy(out, frame, s->headers);
+    memcpy(out + s->headers, frame + s->headers + at, size);
+    store_be32(tcp + TCP_SEQ, s->seq + (u32)at);
+    if (at)
+        tcp[TCP_FLAGS] &= (u8)~TCP_F_CWR;
+    if (at + size != s->payload)
+        tcp[TCP_FLAGS] &= (u8) ~(TCP_F_FIN | TCP_F_PSH);
+    net_frame_set_length(out, s, size);
+    net_frame_store(tcp + TCP_CHECKSUM, 0);
+    net_frame_store(tcp + TCP_CHECKSUM,
+                    (u16)~net_frame_sum(tcp, length, net_frame_pseudo(ip, s->v6, length)));
+    return s->headers + size;
+}
+
+size_t net_frame_fragment(const u8 *frame, size_t size, size_t *at, size_t mtu, u8 *out)
+{
+    u8 *ip = out + NET_ETH_HEADER;
+    size_t header = NET_ETH_HEADER + NET_IPV4_HEADER, room = (mtu - NET_IPV4_HEADER) / 8 * 8, n;
+    bool ipv4 = size > header && load_be16(frame + NET_ETH_HEADER - 2) == NET_ETHERTYPE_IPV4 &&
+                frame[NET_ETH_HEADER] == 0x45;
+
+    if (*at + header >= size)
+        return 0;
+    if (!ipv4) {
+        memcpy(out, frame, size);
+        *at = size;
+        return size;
+    }
+    n = size - header - *at;
+    if (n > room)
+        n = room;
+    memcpy(out, frame, header);
+    memcpy(out + header, frame + header + *at, n);
+    store_be16(ip + IPV4_LENGTH, (u16)(NET_IPV4_HEADER + n));
+    store_be16(ip + IPV4_FRAGMENT, (u16)(*at / 8 + (header + *at + n < size ? IPV4_MORE : 0)));
+    store_be16(ip + IPV4_CHECKSUM, 0);
+    net_frame_store(ip + IPV4_CHECKSUM, (u16)~net_frame_sum(ip, NET_IPV4_HEADER, 0));
+    *at += n;
+    return header + n;
 }

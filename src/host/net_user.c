@@ -4,7 +4,7 @@
  * and no set-up. DHCP, DNS and forwarded ports come with it.
  *
  * libslirp works on whole frames and calls back with whole frames, which wait in a buffer until the card takes them.
- * Open checksums of the guest are filled in before, and long TCP segments given to it as they are, which it takes as
+ * Open checksums of the guest are filled in before. Long TCP segments are given to it as they are, which it takes as
  * one packet. On the way to the guest, segments that follow each other are joined when the guest accepts it.
  *
  * Its sockets are watched by an epoll of their own, which the loop watches.
@@ -28,6 +28,8 @@
 #define NET_USER_BUFFER    MIB(4)
 #define NET_USER_HIGH      MIB(1) /* sockets are not read while more than this waits for the guest */
 #define NET_USER_SIZE      4u     /* before each frame in the buffer: its size */
+#define NET_USER_MTU       1500u
+#define NET_USER_SLIRP_MTU 65521u /* the most: it takes and gives whole segments of TCP */
 #define NET_USER_EVENTS    64
 #define NET_USER_FDS_FIRST 64u
 #define NET_USER_NS_PER_MS UINT64_C(1000000)
@@ -61,8 +63,10 @@ struct net_user {
     unsigned listed_count;
     int *listed; /* descriptors with wanted or armed events */
     size_t begin, end;
-    u8 *buffer; /* frames for the guest */
-    u8 frame[NET_FRAME_MAX];
+    u8 *buffer;              /* frames for the guest */
+    u8 frame[NET_FRAME_MAX]; /* from the guest */
+    u8 piece[NET_FRAME_MAX]; /* of it */
+    u8 cut[NET_FRAME_MAX];   /* of one to the guest */
 };
 
 static struct net_user *net_user_of(struct net *net)
@@ -222,23 +226,54 @@ static void net_user_listen(struct net *net, unsigned queue, bool on)
     net_user_of(net)->listening = on;
 }
 
-/* libslirp has a frame. What finds no room is lost, as on a wire. */
-static ssize_t net_user_output(const void *data, size_t size, void *opaque)
+/* What finds no room is lost, as on a wire. */
+static void net_user_put(struct net_user *u, const void *data, size_t size)
 {
-    struct net_user *u = opaque;
-
-    if (size > NET_FRAME_MAX - NET_HEADER_MAX)
-        return (ssize_t)size;
     if (u->end + NET_USER_SIZE + size > NET_USER_BUFFER) {
         memmove(u->buffer, u->buffer + u->begin, u->end - u->begin);
         u->end -= u->begin;
         u->begin = 0;
     }
     if (u->end + NET_USER_SIZE + size > NET_USER_BUFFER)
-        return (ssize_t)size;
+        return;
     store_le32(u->buffer + u->end, (u32)size);
     memcpy(u->buffer + u->end + NET_USER_SIZE, data, size);
     u->end += NET_USER_SIZE + size;
+}
+
+static void net_user_put_pieces(struct net_user *u, const void *data, const struct net_segment *s)
+{
+    size_t room = NET_USER_MTU - (s->headers - s->ip);
+
+    for (size_t at = 0; at < s->payload; at += room)
+        net_user_put(u, u->cut, net_frame_piece(data, s, at, MIN(room, s->payload - at), u->cut));
+}
+
+static void net_user_put_fragments(struct net_user *u, const void *data, size_t size)
+{
+    size_t at = 0, n;
+
+    while ((n = net_frame_fragment(data, size, &at, NET_USER_MTU, u->cut)))
+        net_user_put(u, u->cut, n);
+}
+
+/*
+ * libslirp has a frame. It thinks that the guest takes any size (and over IPv6 does not look at the segment size that
+ * the guest asks for): what does not fit the usual MTU is cut here.
+ */
+static ssize_t net_user_output(const void *data, size_t size, void *opaque)
+{
+    struct net_user *u = opaque;
+    struct net_segment s;
+
+    if (size <= NET_ETH_HEADER + NET_USER_MTU)
+        net_user_put(u, data, size);
+    else if (size > NET_FRAME_MAX - NET_HEADER_MAX)
+        LOG(LOG_UNIMP, "network: a frame of %zu bytes", size);
+    else if (net_frame_parse(data, size, &s))
+        net_user_put_pieces(u, data, &s);
+    else
+        net_user_put_fragments(u, data, size);
     return (ssize_t)size;
 }
 
@@ -271,7 +306,7 @@ static size_t net_user_join(struct net_user *u, const u8 *first, const struct ne
            payload + b.payload <= room && net_frame_follows(first, a, payload, next, &b)) {
         net_iov_put(iov, count, u->header + a->headers + payload, next + b.headers, b.payload);
         payload += b.payload;
-        *push = b.push;
+        *push = b.flags & NET_TCP_F_PSH;
         net_user_drop(u, size);
     }
     return payload;
@@ -294,7 +329,7 @@ static size_t net_user_give(struct net_user *u, u8 *first, size_t size, const st
     net_user_drop(u, size);
     net_iov_put(iov, count, u->header, first, size);
     if (net_frame_segment(first, size, &s) && net_user_joins(u, &s)) {
-        bool push = s.push;
+        bool push = s.flags & NET_TCP_F_PSH;
         size_t payload = net_user_join(u, first, &s, iov, count, &push);
 
         if (payload != s.payload) {
@@ -327,6 +362,24 @@ static size_t net_user_receive(struct net *net, unsigned queue, const struct iov
 
 /* ---- Frames from the guest ---- */
 
+/* libslirp takes no IPv6 packet that is larger than its MTU, which can be less than 64 KiB only. */
+static bool net_user_cut(struct net_user *u, const u8 *header, size_t size)
+{
+    size_t piece = load_le16(header + NET_HEADER_GSO_SIZE);
+    struct net_segment s;
+
+    if (size <= NET_ETH_HEADER + NET_USER_SLIRP_MTU ||
+        (header[NET_HEADER_GSO_TYPE] & ~NET_HEADER_GSO_ECN) != NET_HEADER_GSO_TCPV6 || !piece ||
+        !net_frame_parse(u->frame, size, &s) || !s.v6)
+        return false;
+    for (size_t at = 0; at < s.payload; at += piece) {
+        size_t n = net_frame_piece(u->frame, &s, at, MIN(piece, s.payload - at), u->piece);
+
+        slirp_input(u->slirp, u->piece, (int)n);
+    }
+    return true;
+}
+
 static bool net_user_send(struct net *net, unsigned queue, const struct iovec *iov, unsigned count)
 {
     struct net_user *u = net_user_of(net);
@@ -339,8 +392,9 @@ static bool net_user_send(struct net *net, unsigned queue, const struct iovec *i
         guest_error("virtio-net: a checksum outside of its frame");
         return true;
     }
-    slirp_input(u->slirp, u->frame, (int)size);
     u->fresh = true;
+    if (!net_user_cut(u, header, size))
+        slirp_input(u->slirp, u->frame, (int)size);
     return true;
 }
 
@@ -562,6 +616,8 @@ static Slirp *net_user_start(struct net_user *u, const struct net_user_config *c
         .vnameserver6 = c->dns6,
         .vdnssearch = c->search_count ? searches : NULL,
         .vdomainname = c->domainname,
+        .if_mtu = NET_USER_SLIRP_MTU,
+        .if_mru = NET_USER_SLIRP_MTU,
     };
 
     for (unsigned i = 0; i < c->search_count; i++)

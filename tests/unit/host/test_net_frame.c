@@ -141,12 +141,12 @@ static void segments_are_recognised(void **state)
     assert_int_equal(s.payload, PAYLOAD);
     assert_int_equal(s.headers, 54);
     assert_int_equal(s.seq, 7);
-    assert_true(s.push);
+    assert_int_equal(s.flags, 0x18);
     size = make_segment(frame, true, 7, PAYLOAD, 0x10);
     assert_true(net_frame_segment(frame, size, &s));
     assert_int_equal(s.headers, 74);
     assert_true(s.v6);
-    assert_false(s.push);
+    assert_int_equal(s.flags, 0x10);
 }
 
 static void what_is_unusual_is_no_segment(void **state)
@@ -250,6 +250,71 @@ static void segments_that_do_not_follow_stay_apart(void **state)
     assert_false(net_frame_follows(first, &a, 65500, second, &b));
 }
 
+static void a_long_segment_is_cut_into_pieces(void **state)
+{
+    (void)state;
+    for (unsigned v6 = 0; v6 < 2; v6++) {
+        static u8 frame[3000], piece[3000];
+        size_t size = make_segment(frame, v6, 5000, 2500, 0x80 | 0x18 | 0x01);
+        unsigned tcp = v6 ? 54 : 34;
+        struct net_segment s, p;
+
+        for (size_t i = 0; i < 2500; i++)
+            frame[tcp + 20 + i] = (u8)(i * 31);
+        assert_true(net_frame_parse(frame, size, &s));
+        for (size_t at = 0; at < 2500; at += 1000) {
+            size_t want = MIN(1000u, 2500u - at);
+            size_t n = net_frame_piece(frame, &s, at, want, piece);
+            const u8 *ip = piece + 14;
+            u32 sum = 6 + 20 + (u32)want;
+
+            assert_true(net_frame_parse(piece, n, &p));
+            assert_int_equal(p.payload, want);
+            assert_int_equal(p.seq, 5000 + at);
+            assert_int_equal(p.flags, (at ? 0 : 0x80) | 0x10 | (at == 2000 ? 0x09 : 0));
+            assert_memory_equal(piece + p.headers, frame + s.headers + at, want);
+            if (!v6)
+                assert_int_equal(slow_sum(ip, 20), 0xFFFF);
+            sum += v6 ? slow_sum(ip + 8, 32) : slow_sum(ip + 12, 8);
+            sum += slow_sum(piece + p.tcp, n - p.tcp);
+            while (sum >> 16)
+                sum = (sum & 0xFFFF) + (sum >> 16);
+            assert_int_equal(sum, 0xFFFF);
+        }
+    }
+}
+
+static void large_packets_are_cut_into_fragments(void **state)
+{
+    static u8 frame[5000], out[5000], whole[5000];
+    size_t at = 0, n, done = 0;
+    u8 *ip = frame + 14;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(frame); i++)
+        frame[i] = (u8)(i * 13);
+    store_be16(frame + 12, 0x0800);
+    ip[0] = 0x45;
+    store_be16(ip + 2, sizeof(frame) - 14);
+    while ((n = net_frame_fragment(frame, sizeof(frame), &at, 1500, out))) {
+        unsigned fragment = load_be16(out + 14 + 6);
+
+        assert_true(n <= 1514);
+        assert_int_equal(load_be16(out + 14 + 2), n - 14);
+        assert_int_equal(slow_sum(out + 14, 20), 0xFFFF);
+        assert_int_equal((fragment & 0x1FFF) * 8, done);
+        assert_int_equal(!!(fragment & 0x2000), done + n - 34 < sizeof(frame) - 34);
+        memcpy(whole + done, out + 34, n - 34);
+        done += n - 34;
+    }
+    assert_int_equal(done, sizeof(frame) - 34);
+    assert_memory_equal(whole, frame + 34, done);
+    store_be16(frame + 12, 0x86DD); /* has no such fragments */
+    at = 0;
+    assert_int_equal(net_frame_fragment(frame, sizeof(frame), &at, 1500, out), sizeof(frame));
+    assert_int_equal(net_frame_fragment(frame, sizeof(frame), &at, 1500, out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +326,8 @@ int main(void)
         cmocka_unit_test(what_is_unusual_is_no_segment),
         cmocka_unit_test(segments_that_follow_are_joined),
         cmocka_unit_test(segments_that_do_not_follow_stay_apart),
+        cmocka_unit_test(a_long_segment_is_cut_into_pieces),
+        cmocka_unit_test(large_packets_are_cut_into_fragments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
