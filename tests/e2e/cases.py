@@ -6,6 +6,7 @@ import dataclasses
 import channels
 import checks
 import firmware
+import network
 import seed
 import share
 import storage
@@ -66,6 +67,29 @@ def small():
         Case("small/mem3584m", checks.selfcheck, kernel="vmlinux", mem=3584, append=reboot),
     ]
     return rows
+
+
+def networks():
+    def row(name, check, *args, **more):
+        return Case(f"net/{name}", check, kernel="vmlinux", args=args, **more)
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    card = "virtio-net-device,netdev=n"
+    return [
+        row("user", network.user),
+        row("user-modern-packed", network.user, *modern, "-device", f"{card},packed=on", smp=2),
+        row("user-no-merge", network.user, *modern, "-device", f"{card},mrg_rxbuf=off,event_idx=off"),
+        row("user-plain", network.user, "-device", f"{card},mrg_rxbuf=off,csum=off,guest_csum=off,indirect_desc=off"),
+        row("user-restricted", network.restricted),
+        row("tap", network.tap, "-nic", "tap,ifname=mote0,script=no,downscript=no"),
+        row("tap-modern-packed", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no",
+            "-device", f"{card},packed=on", smp=2),
+        row("tap-queues", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,queues=2",
+            "-device", f"{card},mq=on", smp=2),
+        row("tap-plain", network.tap, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,vnet_hdr=off",
+            "-device", f"{card},mrg_rxbuf=off"),
+        row("stream", network.stream),
+        row("dgram", network.dgram),
+    ]
 
 
 def seeds():
@@ -241,6 +265,7 @@ def by_firmware():
 CASES = sum([
     boots(),
     small(),
+    networks(),
     seeds(),
     disks(),
     legacy_off(),

@@ -51,6 +51,12 @@ guest_main:
     invlpg  [r15 + 0x1FF000]
     mov     dword ptr [FREE_MEMORY + 0x200000], 0x44444444
     CHECK_32 "invlpg of a large page, by any address in it", [r15], 0x44444444
+    mov     dword ptr [FREE_MEMORY + 0x405000], 0x55555555
+    mov     dword ptr [FREE_MEMORY + 0x205000], 0x66666666
+    mov     eax, [r15 + 0x5000]
+    mov     qword ptr [region_pd], FREE_MEMORY + 0x400000 + RW + PTE_PS
+    invlpg  [r15]
+    CHECK_32 "and for all its addresses", [r15 + 0x5000], 0x55555555
     mov     qword ptr [region_pd], offset region_pt + (PTE_P | PTE_W | PTE_U)
     mov     rax, cr3
     mov     cr3, rax

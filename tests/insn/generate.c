@@ -66,7 +66,8 @@ bool generate_wants(unsigned index, bool code32)
                                          "vmmcall",        "salc_never", "bound",  NULL };
     const struct insn_row *row = &insn_rows[index];
 
-    if (row->mode == (code32 ? O64 : N64) || !feature_has(engine_features(), row->feature))
+    if (row->mode == (code32 ? O64 : N64) || !feature_has(engine_features(), row->feature) ||
+        (row->attr & ATTR_X87 && !feature_has(engine_features(), FEAT_FPU)))
         return false;
     if (generate_named(row->name, never))
         return false;

@@ -85,6 +85,18 @@ static const struct model_info models[] = {
 /* --- The host --- */
 
 #if HOST_X86
+
+/* Does the host's kernel save the YMM registers (XCR0 bits 1 and 2)? */
+static bool cpuid_host_has_ymm(const struct cpuid_host *host)
+{
+    u32 low, high;
+
+    if (!(host->words[WORD_1_ECX] & bit_OSXSAVE))
+        return false;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6;
+}
+
 static void cpuid_host_read(struct cpuid_host *host)
 {
     u32 a, b, c, d, max;
@@ -99,20 +111,13 @@ static void cpuid_host_read(struct cpuid_host *host)
     if (max >= 0xD)
         __cpuid_count(0xD, 1, words[WORD_D_EAX], b, c, d);
     __cpuid(0x80000001, a, b, words[WORD_81_ECX], words[WORD_81_EDX]);
+    if (!cpuid_host_has_ymm(host))
+        words[WORD_1_ECX] &= ~(u32)bit_AVX;
 }
 
-/* Does the host's kernel save the YMM registers (XCR0 bits 1 and 2)? */
-static bool cpuid_host_has_ymm(const struct cpuid_host *host)
-{
-    u32 low, high;
-
-    if (!(host->words[WORD_1_ECX] & bit_OSXSAVE))
-        return false;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & 6) == 6;
-}
 #else
-/* What the handlers do in C although it needs the host's help elsewhere. */
+
+/* Of what is the host's elsewhere, these the handlers do in C. */
 static void cpuid_host_read(struct cpuid_host *host)
 {
     static const enum cpu_feature in_c[] = { FEAT_POPCNT, FEAT_LZCNT, FEAT_BMI1, FEAT_BMI2 };
@@ -122,11 +127,6 @@ static void cpuid_host_read(struct cpuid_host *host)
         host->words[cpuid_feature_table[in_c[i]].word] |= BIT(cpuid_feature_table[in_c[i]].bit);
 }
 
-static bool cpuid_host_has_ymm(const struct cpuid_host *host)
-{
-    (void)host;
-    return false;
-}
 #endif
 
 bool cpuid_feature_on_host(const struct cpuid_host *host, enum cpu_feature feature)
@@ -292,8 +292,6 @@ struct cpuid_model *cpuid_model_new(const struct config *config, u64 tsc_hz, str
     struct cpuid_host host;
 
     cpuid_host_read(&host);
-    if (!cpuid_host_has_ymm(&host))
-        host.words[WORD_1_ECX] &= ~(u32)bit_AVX;
     return cpuid_model_build(config, tsc_hz, &host, err);
 }
 

@@ -10,6 +10,7 @@
 
 #include "accel/soft/block.h"
 #include "accel/soft/fault.h"
+#include "accel/soft/tlb.h"
 #include "accel/soft/walk.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -112,6 +113,8 @@ static void mem_translate(struct cpu *cpu, const struct insn *in, enum mmu_conte
     if (offset < 0)
         return;
     piece->host = cpu->soft->ram_host + offset + (addr & 0xFFF);
+    if (r.shift > 12)
+        tlb_note_large(cpu, addr, r.shift);
     mem_tlb_fill(cpu, context, addr, cpu->soft->ram_host + offset, &r, access);
 }
 

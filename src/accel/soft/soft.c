@@ -22,6 +22,7 @@
 #include "accel/soft/dump.h"
 #include "accel/soft/event.h"
 #include "accel/soft/fault.h"
+#include "accel/soft/host_cpu.h"
 #include "accel/soft/hostop.h"
 #include "accel/soft/hypercall.h"
 #include "accel/soft/mem.h"
@@ -531,6 +532,7 @@ static bool soft_init_translator(struct soft *soft, const struct config *config,
 static bool soft_init(struct machine *machine, const struct config *config, struct error *err)
 {
     struct soft *soft = xcalloc(1, sizeof(*soft));
+    bool translate = HOST_X86 && config->translate;
 
     machine->accel_state = soft;
     soft->machine = machine;
@@ -547,13 +549,12 @@ static bool soft_init(struct machine *machine, const struct config *config, stru
     soft->hostops = hostop_cache_new(err);
     if (!soft->hostops)
         return false;
-    soft->cache =
-        block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
-                        config->translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
+    soft->cache = block_cache_new(&machine->ram, cpuid_features(soft->cpuid),
+                                  translate ? SOFT_CACHE_SIZE_TRANSLATE : SOFT_CACHE_SIZE, err);
     if (!soft->cache)
         return false;
     ram_on_code_write(&machine->ram, soft_code_written, soft);
-    return !config->translate || soft_init_translator(soft, config, err);
+    return !translate || soft_init_translator(soft, config, err);
 }
 
 static bool soft_vcpu_init(struct vcpu *vcpu, const struct config *config, struct error *err)

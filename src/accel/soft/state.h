@@ -187,8 +187,11 @@ struct tlb {
     struct tlb_entry entries[TLB_SIZE];
 };
 
-#define JMP_CACHE_BITS 12
-#define JMP_CACHE_SIZE (1u << JMP_CACHE_BITS)
+/* Hashed set of the 2 MiB regions of which parts are in the TLB. */
+#define TLB_LARGE_WORDS 64
+
+#define JMP_CACHE_BITS  12
+#define JMP_CACHE_SIZE  (1u << JMP_CACHE_BITS)
 
 /* A block by linear address. Valid while its key (mode, TLB generation, cache epoch) is the CPU's. */
 struct jmp_cache_entry {
@@ -272,7 +275,9 @@ struct cpu {
     u16 tlb_gen_last;   /* generations up to this one are used up */
     unsigned pcid_next; /* round robin */
     struct pcid_slot pcids[PCID_SLOTS];
-    u64 jmp_pages[64];       /* hashed set of pages with jmp_cache entries */
+    u64 tlb_large[TLB_LARGE_WORDS]; /* pages of 2 MiB: INVLPG forgets all their parts */
+    u64 tlb_huge;      /* hashed set of 1 GiB regions with larger ones: INVLPG forgets everything */
+    u64 jmp_pages[64]; /* hashed set of pages with jmp_cache entries */
     _Atomic bool outside;    /* holds no pointer to a block: the cache may be reused */
     _Atomic u32 cache_epoch; /* of the block cache, as last seen */
     struct block *scratch;   /* for code that is not in RAM */

@@ -722,11 +722,18 @@ static u32 t_field_bit(unsigned field, unsigned size)
     return field == INSN_RM_MEM ? 0 : BIT(t_number(field, size) & 15);
 }
 
+/* PCMPESTRI and PCMPISTRI have their result in ECX. */
+static bool t_changes_rcx(const struct insn_row *row)
+{
+    return (row->map == MAP_0F3A || row->map == MAP_V0F3A) &&
+           (row->opcode == 0x61 || row->opcode == 0x63);
+}
+
 /* The registers that a SIMD or x87 instruction may change: those that its operands name, and what FNSTSW has. */
 static u32 t_fpu_clobbers(const struct insn *in)
 {
     const struct insn_row *row = &insn_rows[in->row];
-    u32 mask = BIT(RAX);
+    u32 mask = BIT(RAX) | (t_changes_rcx(row) ? BIT(RCX) : 0);
 
     for (unsigned i = 0; i < ARRAY_SIZE(row->op); i++)
         if (operand_kinds[row->op[i]].file == FILE_GPR)
@@ -760,6 +767,7 @@ void t_rows_build(struct t_row *rows)
                 rows[r] = t_row_of(&t_entries[i]);
                 t_row_complete(&rows[r]);
             }
+    t_bmi_rows(rows);
     t_simd_rows(rows);
     t_x87_rows(rows);
 }

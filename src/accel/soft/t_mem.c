@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "accel/soft/decode.h"
-#include "accel/soft/hostop.h"
 #include "accel/soft/mem.h"
 #include "accel/soft/trans_int.h"
 
@@ -88,7 +87,7 @@ static bool t_describe_rm(const struct t *t, const struct insn *in, const struct
         return false;
     *a = (struct t_access){ .base = in->base, .at = in->disp, .size = (u8)(1u << insn_osz(in)) };
     if (row->flags >> T_FPU_SHIFT) {
-        a->size = insn_rows[in->row].class == CLASS_HOST ? in->hostop->size : 8;
+        a->size = (u8)t_fpu_bytes(in);
         a->write = t_simd_writes(in);
     } else {
         a->write = row->flags & T_STORES;

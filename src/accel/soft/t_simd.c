@@ -56,14 +56,15 @@ static struct emit_simd simd_encoding(const struct hostop_form *f)
     };
 }
 
-/* Bytes of the memory operand. */
-static unsigned simd_bytes(const struct insn *in, const struct hostop_form *f)
+unsigned t_fpu_bytes(const struct insn *in)
 {
-    if (f->row->class == CLASS_HOST)
+    const struct insn_row *row = &insn_rows[in->row];
+
+    if (row->class == CLASS_HOST)
         return in->hostop->size;
-    for (unsigned i = 0; i < ARRAY_SIZE(f->row->op); i++)
-        if (operand_kinds[f->row->op[i]].source == SRC_RM)
-            return operand_bytes(in, f->row->op[i], MODE_CS_L);
+    for (unsigned i = 0; i < ARRAY_SIZE(row->op); i++)
+        if (operand_kinds[row->op[i]].source == SRC_RM)
+            return operand_bytes(in, row->op[i], MODE_CS_L);
     return 0;
 }
 
@@ -124,7 +125,7 @@ static void simd_begin(struct t *t, const struct insn *in, struct simd *s)
     /* Instructions whose result is in the flags change no register that their row names. */
     s->result = row->flags_w ? NULL : &operand_kinds[row->op[0]];
     s->vreg = row_operand(row, SRC_VVVV) ? in->vreg : 0;
-    s->bytes = s->form.memory ? simd_bytes(in, &s->form) : 0;
+    s->bytes = s->form.memory ? t_fpu_bytes(in) : 0;
     s->store = s->form.memory && s->result && s->result == s->rm_kind;
     if (s->form.memory)
         simd_memory(t, in, s);

@@ -70,10 +70,68 @@ static void tlb_use_pcid(struct cpu *cpu, bool keep)
     tlb_update_key(cpu);
 }
 
+#define TLB_LARGE_SHIFT 21
+#define TLB_LARGE_PAGES (1u << (TLB_LARGE_SHIFT - 12))
+_Static_assert(TLB_SIZE >= TLB_LARGE_PAGES, "the parts of a large page have entries of their own");
+
+#define TLB_HUGE_SHIFT 30
+#define TLB_LARGE_BITS 12
+_Static_assert(1u << TLB_LARGE_BITS == TLB_LARGE_WORDS * 64, "the set's size");
+
+static unsigned tlb_hash(gva addr, unsigned shift, unsigned bits)
+{
+    return (unsigned)((addr >> shift) * 0x9E3779B97F4A7C15u >> (64 - bits));
+}
+
+void tlb_note_large(struct cpu *cpu, gva addr, unsigned shift)
+{
+    unsigned i = tlb_hash(addr, TLB_LARGE_SHIFT, TLB_LARGE_BITS);
+
+    cpu->tlb_large[i / 64] |= BIT64(i % 64);
+    if (shift > TLB_LARGE_SHIFT)
+        cpu->tlb_huge |= BIT64(tlb_hash(addr, TLB_HUGE_SHIFT, 6));
+}
+
+static bool tlb_is_large(const struct cpu *cpu, gva addr)
+{
+    unsigned i = tlb_hash(addr, TLB_LARGE_SHIFT, TLB_LARGE_BITS);
+
+    return cpu->tlb_large[i / 64] >> (i % 64) & 1;
+}
+
+static bool tlb_is_huge(const struct cpu *cpu, gva addr)
+{
+    return cpu->tlb_huge >> tlb_hash(addr, TLB_HUGE_SHIFT, 6) & 1;
+}
+
+static void tlb_forget_all_large(struct cpu *cpu)
+{
+    memset(cpu->tlb_large, 0, sizeof(cpu->tlb_large));
+    cpu->tlb_huge = 0;
+}
+
+/* Nobody keeps which entries are parts of a large page: all that may be, and the jumps into them. */
+static void tlb_flush_large(struct cpu *cpu, gva addr)
+{
+    unsigned first = (addr >> 12) & (TLB_SIZE - 1) & ~(TLB_LARGE_PAGES - 1);
+
+    for (unsigned i = 0; i < MMU_CONTEXTS; i++)
+        memset(&cpu->tlbs[i].entries[first], 0xFF, TLB_LARGE_PAGES * sizeof(struct tlb_entry));
+    tlb_forget_jumps(cpu);
+}
+
 static void tlb_flush_page(struct cpu *cpu, gva addr)
 {
     u64 page = addr >> 12;
 
+    if (unlikely(tlb_is_huge(cpu, addr))) {
+        tlb_flush(cpu, TLB_FLUSH_ALL, 0);
+        return;
+    }
+    if (tlb_is_large(cpu, addr)) {
+        tlb_flush_large(cpu, addr);
+        return;
+    }
     for (unsigned i = 0; i < MMU_CONTEXTS; i++) {
         struct tlb_entry *e = &cpu->tlbs[i].entries[page & (TLB_SIZE - 1)];
 
@@ -98,6 +156,7 @@ void tlb_flush(struct cpu *cpu, enum tlb_flush what, gva addr)
     switch (what) {
     case TLB_FLUSH_ALL:
         memset(cpu->pcids, 0, sizeof(cpu->pcids));
+        tlb_forget_all_large(cpu);
         tlb_use_pcid(cpu, false);
         break;
     case TLB_FLUSH_CR3: tlb_use_pcid(cpu, false); break;

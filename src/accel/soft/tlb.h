@@ -18,6 +18,9 @@ enum tlb_flush {
 /* Call after the register has its new value. */
 void tlb_flush(struct cpu *cpu, enum tlb_flush what, gva addr);
 
+/* A part of a page of `1 << shift` bytes, more than 4 KiB, goes into the TLB. */
+void tlb_note_large(struct cpu *cpu, gva addr, unsigned shift);
+
 /*
  * Recompute cpu->cpl, cpu->mode and the TLB context. Call after any change of CS, SS, DS, ES (outside 64-bit mode),
  * CR0, CR4, EFER, DR7, or RFLAGS.VM/TF/AC. CPL is SS.DPL in protected mode, 0 in real mode, 3 in virtual-8086 mode.

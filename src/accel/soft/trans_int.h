@@ -150,7 +150,8 @@ enum t_move { T_MOVES_NOT, T_MOVES_ADD, T_MOVES_SUB, T_MOVES_LEA };
 /* Fill `rows` (insn_row_count of them). */
 void t_rows_build(struct t_row *rows);
 
-/* SIMD, MMX and x87: called by t_rows_build. */
+/* SIMD, MMX, x87, BMI: called by t_rows_build. */
+void t_bmi_rows(struct t_row *rows);
 void t_simd_rows(struct t_row *rows);
 void t_x87_rows(struct t_row *rows);
 
@@ -160,6 +161,9 @@ void t_x87_rows(struct t_row *rows);
 #define FPU_SSE BIT(0) /* XMM, YMM and MXCSR, and legacy SSE is allowed */
 #define FPU_AVX BIT(1) /* VEX-encoded instructions are allowed too */
 #define FPU_X87 BIT(2) /* x87 and MMX */
+
+/* Bytes of the memory operand of an instruction that needs them. */
+unsigned t_fpu_bytes(const struct insn *in);
 
 /* Set fpu_needs. */
 void t_fpu_needs(struct t *t);

@@ -216,6 +216,7 @@ static enum walk_step walk_once(const struct walk_context *c, const struct walk_
     if (!walk_set_accessed(f, entries, f->levels, level, access == ACCESS_WRITE))
         return WALK_AGAIN;
     r->page = walk_leaf_page(f, level, entries[level].value, addr) & c->phys_mask;
+    r->shift = (u8)(12 + f->index_bits * (level - 1));
     r->dirty = entries[level].value & PTE_D;
     return WALK_DONE;
 }
@@ -226,6 +227,7 @@ bool walk(const struct walk_context *c, gva addr, enum access access, struct wal
 
     if (!(c->cr0 & CR0_PG)) {
         *r = (struct walk_result){ .page = addr & ~(u64)0xFFF & c->phys_mask,
+                                   .shift = 12,
                                    .read = true,
                                    .write = true,
                                    .exec = true,

@@ -21,6 +21,7 @@ struct walk_context {
 /* A translation: the page that holds the address, and who may do what with it in this context. */
 struct walk_result {
     gpa page; /* physical address of the 4 KiB page */
+    u8 shift; /* log2 of the bytes that the guest's page has */
     bool read, write, exec;
     bool dirty; /* the D bit is set: writes need no walk */
     u32 code;   /* error code of the page fault when the walk failed */

@@ -42,8 +42,15 @@ start:
 /* Paging and long mode on; returns in compatibility mode. The APs use it too. Changes eax, ecx, edx. */
     .globl  enter_paging32
 enter_paging32:
-    mov     eax, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT
-    mov     cr4, eax
+    push    ebx
+    mov     eax, 1
+    cpuid
+    pop     ebx
+    mov     eax, CR4_PAE
+    bt      edx, 24                 /* FXSR */
+    jnc     1f
+    or      eax, CR4_OSFXSR | CR4_OSXMMEXCPT
+1:  mov     cr4, eax
     mov     eax, offset page_pml4
     mov     cr3, eax
     mov     ecx, MSR_EFER
@@ -63,8 +70,12 @@ start64:
     xor     eax, eax
     mov     fs, eax
     mov     gs, eax
+    mov     eax, 1
+    cpuid
+    bt      edx, 0                  /* FPU */
+    jnc     1f
     fninit
-    mov     esi, offset low_image
+1:  mov     esi, offset low_image
     mov     edi, LOW_CODE
     mov     ecx, offset low_size
     rep     movsb

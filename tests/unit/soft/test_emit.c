@@ -125,6 +125,36 @@ static void jumps_reach_their_targets(void **state)
     assert_memory_equal(code, "\x0F\x85\x05\x00\x00\x00\xE9\xF5\xFF\xFF\xFF", 11);
 }
 
+static void simd_has_legacy_and_vex_forms(void **state)
+{
+    static const struct emit_simd paddd = { .prefix = 0x66, .map = 1, .opcode = 0xFE };
+    static const struct emit_simd pshufb = { .prefix = 0x66, .map = 2, .opcode = 0x00 };
+    static const struct emit_simd cvtsi2sd = {
+        .prefix = 0xF2, .map = 1, .opcode = 0x2A, .w = true
+    };
+    static const struct emit_simd vpaddd = {
+        .prefix = 0x66, .map = 1, .opcode = 0xFE, .vex = true, .l = true
+    };
+    static const struct emit_simd vfmadd = {
+        .prefix = 0x66, .map = 2, .opcode = 0xB8, .vex = true, .w = true
+    };
+
+    (void)state;
+    begin();
+    emit_simd(&e, &paddd, 9, 0, emit_reg(3));
+    expect("paddd xmm9,xmm3");
+    emit_simd(&e, &pshufb, 1, 0, emit_mem(H_R14, 0));
+    expect("pshufb xmm1,XMMWORD PTR [r14]");
+    emit_simd(&e, &cvtsi2sd, 0, 0, emit_reg(H_R13));
+    expect("cvtsi2sd xmm0,r13");
+    emit_simd(&e, &vpaddd, 15, 8, emit_reg(10));
+    expect("vpaddd ymm15,ymm8,ymm10");
+    emit_simd(&e, &vpaddd, 1, 2, scaled(H_R9, H_R10, 2, 16));
+    expect("vpaddd ymm1,ymm2,YMMWORD PTR [r9+r10*4+0x10]");
+    emit_simd(&e, &vfmadd, 3, 4, emit_gs(0x1000));
+    expect("vfmadd231pd xmm3,xmm4,XMMWORD PTR gs:[0x1000]");
+}
+
 static void running_out_of_room_is_remembered(void **state)
 {
     (void)state;
@@ -145,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_high_byte_with_rex_is_a_conflict),
         cmocka_unit_test(immediates_take_the_shortest_form),
         cmocka_unit_test(jumps_reach_their_targets),
+        cmocka_unit_test(simd_has_legacy_and_vex_forms),
         cmocka_unit_test(running_out_of_room_is_remembered),
     };
 
