@@ -79,6 +79,9 @@ struct vsock_conn {
     bool touched; /* the buffer has pages */
 };
 
+LIST_HEAD(vsock_list, vsock_conn);
+TAILQ_HEAD(vsock_ready, vsock_conn);
+
 typedef void vsock_work_fn(void *arg);
 
 struct vsock_conns {
@@ -93,9 +96,9 @@ struct vsock_conns {
     struct timer timer;
     u32 next_port;
     u8 *buffers;
-    LIST_HEAD(, vsock_conn) free;
-    LIST_HEAD(, vsock_conn) hash[VSOCK_HASH];
-    TAILQ_HEAD(vsock_ready, vsock_conn) ready; /* those that have something for the guest */
+    struct vsock_list free;
+    struct vsock_list hash[VSOCK_HASH];
+    struct vsock_ready ready; /* those that have something for the guest */
     struct vsock_conn conn[VSOCK_CONNS];
 };
 
