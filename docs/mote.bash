@@ -41,7 +41,7 @@ _mote()
     -fsdev) files= ;;
     -virtfs) files= ;;
     -device)
-        words="isa-debug-exit isa-debugcon virtconsole virtio-9p-device virtio-balloon-device virtio-blk-device virtio-net-device virtio-rng-device virtio-serial-device virtio-vsock-device virtserialport help" ;;
+        words="isa-debug-exit isa-debugcon vhost-vsock-device virtconsole virtio-9p-device virtio-balloon-device virtio-blk-device virtio-net-device virtio-rng-device virtio-serial-device virtio-vsock-device virtserialport help" ;;
     -object) files= ;;
     -netdev)
         words="tap user stream dgram socket help" ;;

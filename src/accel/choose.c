@@ -44,7 +44,7 @@ void accel_print_help(void)
 {
     struct error err;
 
-    printf("Accelerators:\n");
+    printf("On this host:\n");
     for (size_t i = 0; i < ARRAY_SIZE(accels); i++)
         printf("  %-6s %s: %s\n", accels[i].ops->name, accels[i].what,
                accels[i].ops->probe(NULL, &err) ? "usable on this host" : err.text);

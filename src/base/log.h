@@ -24,9 +24,9 @@ enum log_item {
     LOG_BOOT = BIT(6),         /* what the loader chose, and why */
     LOG_STATS = BIT(7),        /* engine statistics at exit */
     LOG_MMU = BIT(8),          /* page faults and flushes */
-    LOG_EXITS = BIT(11),       /* exits from KVM, counted at exit */
     LOG_OP = BIT(9),           /* decoded instructions */
     LOG_OUT_ASM = BIT(10),     /* host code of translated blocks */
+    LOG_EXITS = BIT(11),       /* exits from KVM, counted at exit */
 };
 
 struct log_item_info {

@@ -100,6 +100,7 @@ extern const struct key cli_serial_bus_keys[];
 extern const struct key cli_virtconsole_keys[];
 extern const struct key cli_serial_port_keys[];
 extern const struct key cli_vsock_keys[];
+extern const struct key cli_vhost_vsock_keys[];
 
 /* What all virtio devices have. */
 #define CLI_VIRTIO_KEYS \

@@ -163,6 +163,8 @@ struct machine_config {
     bool auto_kernel_cmdline;
     bool kernel_decompress;
     bool graphics;
+    bool mem_merge; /* advice to the host: guest memory may be merged, may have huge pages */
+    bool hugepages;
     char *kernel_irqchip; /* "on", "off", "split", NULL */
     char *oem_id;         /* ACPI headers: 6 characters, padded with blanks; NULL: the default */
     char *oem_table_id;   /* 8 characters */

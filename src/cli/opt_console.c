@@ -37,3 +37,9 @@ const struct key cli_vsock_keys[] = {
       .help = "the unix socket of the host's clients; the guest's go to PATH_PORT" },
     CLI_VIRTIO_KEYS,
 };
+
+const struct key cli_vhost_vsock_keys[] = {
+    { "guest-cid", KEY_UINT, KEY_NOWHERE, .max = CLI_CID_MAX,
+      .help = "the guest's address, 3 or more, of no other guest" },
+    CLI_VIRTIO_KEYS,
+};

@@ -50,6 +50,8 @@ static const struct cli_model cli_models[] = {
       "a port that ends mote with status 2 * value + 1" },
     { "isa-debugcon", cli_debugcon_keys, "isa.0", "chardev",
       "a port that prints what is written to it" },
+    { "vhost-vsock-device", cli_vhost_vsock_keys, NULL, "guest-cid",
+      "sockets to the host's vsock, by its kernel" },
     { "virtconsole", cli_virtconsole_keys, NULL, NULL,
       "a console (hvc) on a virtio-serial-device" },
     { "virtio-9p-device", cli_9p_keys, NULL, "fsdev", "a folder of the host" },
@@ -108,7 +110,9 @@ static const char *cli_bus_kind(const struct cli_model *model)
 {
     if (model->bus)
         return "ISA";
-    return strncmp(model->name, "virtio-", 7) ? "virtio-serial-bus" : "virtio-bus";
+    if (!strncmp(model->name, "virtconsole", 11) || !strncmp(model->name, "virtserial", 10))
+        return "virtio-serial-bus";
+    return "virtio-bus";
 }
 
 static bool cli_device_help(struct cli *cli, const char *model, struct error *err)

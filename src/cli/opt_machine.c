@@ -314,6 +314,8 @@ const struct key cli_machine_keys[] = {
     { "graphics", KEY_BOOL, MACHINE(graphics),
       .help = "off: firmware uses the serial port as its console" },
     { .name = "hpet", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { "hugepages", KEY_BOOL, MACHINE(hugepages),
+      .help = "ask the host for huge pages for guest memory (off)" },
     { "initrd", KEY_STRING, offsetof(struct config, initrd), .help = "as -initrd" },
     { "ioapic2", KEY_ON_OFF_AUTO, MACHINE(ioapic2),
       .help = "a second IOAPIC, for 24 virtio devices (auto: on with acpi=on)" },
@@ -324,7 +326,8 @@ const struct key cli_machine_keys[] = {
     { "kernel-irqchip", KEY_CALL, .call = cli_call_irqchip, .words = cli_irqchip_words,
       .help =
           "with KVM, what of the interrupt controllers is in the host kernel: on, off or split" },
-    { .name = "mem-merge", .type = KEY_BOOL, .offset = KEY_NOWHERE },
+    { "mem-merge", KEY_BOOL, MACHINE(mem_merge),
+      .help = "let the host merge pages of guest memory with equal ones (off)" },
     { "memory-backend", KEY_CALL, .call = cli_machine_object },
     { "memory-encryption", KEY_CALL, .call = cli_machine_object },
     { "pcie", KEY_CALL, .call = cli_machine_pcie,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* -netdev and -nic: what becomes network backends; and the properties of the card. */
+#include "cli/opt_net.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +10,6 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/number.h"
-#include "cli/opt_net.h"
 #include "cli/suggest.h"
 
 #define CLI_NIC_MODEL "virtio-net-device"
@@ -373,6 +374,5 @@ bool cli_claim_net(struct cli *cli, const char *id, struct error *err)
 
         users += used && !strcmp(used, id);
     }
-    return users < 2 ||
-           error_set(err, "can't take value '%.64s': another device uses it", id);
+    return users < 2 || error_set(err, "can't take value '%.64s': another device uses it", id);
 }

@@ -36,6 +36,7 @@ static const char *const cli_chardev_values[] = { "file",   "null",  "pipe", "pt
                                                   "socket", "stdio", "help", NULL };
 static const char *const cli_device_values[] = { "isa-debug-exit",
                                                  "isa-debugcon",
+                                                 "vhost-vsock-device",
                                                  "virtconsole",
                                                  "virtio-9p-device",
                                                  "virtio-balloon-device",

@@ -24,9 +24,9 @@ enum cli_result {
 
 /* What the command line needs to know of others; each may be NULL. */
 struct cli_hooks {
-    void (*cpu_help)(void);   /* -cpu help: print the models and flags on stdout */
-    void (*accel_help)(void); /* -accel help: print what this host offers */
+    void (*cpu_help)(void); /* -cpu help: print the models and flags on stdout */
     bool (*cpu_check)(const struct cpu_config *cpu, struct error *err); /* known model and flags? */
+    void (*accel_help)(void); /* -accel help: print what this host offers */
 };
 
 /*

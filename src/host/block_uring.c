@@ -78,6 +78,9 @@ static bool block_uring_takes(const struct block_uring *uring, const struct bloc
 
     if (req->op == BLOCK_FLUSH)
         return !uring->file->no_flush && !uring->file->readonly;
+    /* Writes to the page cache go to the kernel's workers, one at a time for a file: our threads do more at once. */
+    if (req->op == BLOCK_WRITE && !uring->file->direct)
+        return false;
     return (req->op == BLOCK_READ || req->op == BLOCK_WRITE) && req->iov_count <= IOV_MAX &&
            req->size <= BLOCK_URING_SIZE_MAX &&
            block_file_is_aligned(uring->file, req->offset, span, req->size);

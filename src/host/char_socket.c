@@ -324,8 +324,6 @@ static size_t char_socket_decode(struct char_stream *stream, u8 *data, size_t si
     struct char_socket *sock = char_socket_of(stream);
     unsigned breaks = 0;
 
-    if (!sock->is_telnet)
-        return size;
     size = char_telnet_decode(&sock->telnet, data, size, &breaks);
     while (breaks--)
         chardev_event(&stream->chr, CHARDEV_BREAK);
@@ -334,7 +332,8 @@ static size_t char_socket_decode(struct char_stream *stream, u8 *data, size_t si
 
 static bool char_socket_doubles(struct char_stream *stream, u8 byte)
 {
-    return byte == TELNET_IAC && char_socket_of(stream)->is_telnet;
+    (void)stream;
+    return byte == TELNET_IAC;
 }
 
 static void char_socket_free(struct chardev *chr)
@@ -364,6 +363,10 @@ static const struct chardev_ops char_socket_ops = {
 
 static const struct char_stream_ops char_socket_stream_ops = {
     .hangup = char_socket_hangup,
+};
+
+static const struct char_stream_ops char_socket_telnet_ops = {
+    .hangup = char_socket_hangup,
     .decode = char_socket_decode,
     .doubles = char_socket_doubles,
 };
@@ -385,7 +388,9 @@ struct chardev *char_socket_open(const struct chardev_config *config, struct loo
 {
     struct char_socket *sock = xcalloc(1, sizeof(*sock));
 
-    char_stream_init(&sock->stream, &char_socket_ops, &char_socket_stream_ops, config, loop);
+    char_stream_init(&sock->stream, &char_socket_ops,
+                     config->telnet ? &char_socket_telnet_ops : &char_socket_stream_ops, config,
+                     loop);
     timer_init(&sock->retry, loop, NULL, char_socket_attempt, sock);
     sock->listen_fd = -1;
     sock->connect_fd = -1;

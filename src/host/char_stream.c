@@ -25,7 +25,7 @@
 
 #define CHAR_STREAM_FLUSH_AT      4096u   /* bytes that are worth a write at once */
 #define CHAR_STREAM_FLUSH_NS      500000u /* how long a lone byte may wait for company */
-#define CHAR_STREAM_READ          4096u   /* bytes of input per callback */
+#define CHAR_STREAM_READ          32768u  /* bytes of input per callback */
 #define CHAR_STREAM_LAST_FLUSH_MS 100     /* at the end, for each write that has to wait */
 #define CHAR_STREAM_RING_MASK     (CHAR_STREAM_BUFFER - 1)
 #define CHAR_STREAM_INPUT         (EPOLLIN | EPOLLONESHOT)
@@ -166,13 +166,33 @@ static void char_stream_put(struct char_stream *s, u8 byte)
     s->buffer[(s->head + s->used++) & CHAR_STREAM_RING_MASK] = byte;
 }
 
+static bool char_stream_may_double(const struct char_stream *s)
+{
+    return s->ops && s->ops->doubles;
+}
+
+static size_t char_stream_copy(struct char_stream *s, const u8 *data, size_t size)
+{
+    size_t at = (s->head + s->used) & CHAR_STREAM_RING_MASK;
+    size_t first;
+
+    size = MIN(size, CHAR_STREAM_BUFFER - s->used);
+    first = MIN(size, CHAR_STREAM_BUFFER - at);
+    memcpy(s->buffer + at, data, first);
+    memcpy(s->buffer, data + first, size - first);
+    s->used += size;
+    return size;
+}
+
 /* Append what fits; how many of the caller's bytes that was. */
 static size_t char_stream_fill(struct char_stream *s, const u8 *data, size_t size)
 {
     size_t i;
 
+    if (!char_stream_may_double(s))
+        return char_stream_copy(s, data, size);
     for (i = 0; i < size; i++) {
-        bool twice = s->ops && s->ops->doubles && s->ops->doubles(s, data[i]);
+        bool twice = s->ops->doubles(s, data[i]);
 
         if (s->used + twice >= CHAR_STREAM_BUFFER)
             break;

@@ -6,7 +6,9 @@
 #include "machine/machine.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "accel/accel.h"
 #include "base/log.h"
@@ -244,11 +246,25 @@ static void machine_map_low(struct ram *ram, u64 below, u64 rom_offset, u64 rom_
     ram_add_slot(ram, MAP_ROM_END - rom_size, rom_size, rom_offset);
 }
 
+/* Wishes about guest memory. Only a lock can be refused: the rest is advice, which a kernel may lack. */
+static bool machine_advise_ram(struct machine *machine, struct error *err)
+{
+    const struct config *config = machine->config;
+
+    if (config->machine.mem_merge && madvise(machine->ram.host, machine->ram.size, MADV_MERGEABLE))
+        log_warn("-M mem-merge=on: this host's kernel does not merge pages");
+    if (config->machine.hugepages && madvise(machine->ram.host, machine->ram.size, MADV_HUGEPAGE))
+        log_warn("-M hugepages=on: this host's kernel has no huge pages");
+    return !config->overcommit.mem_lock || mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ||
+           error_set_errno(err, errno, "-overcommit mem-lock=on: cannot lock memory");
+}
+
 static bool machine_init_ram(struct machine *machine, u64 size, struct error *err)
 {
     u64 below = MIN(size, MAP_RAM_BELOW_4G_MAX);
 
-    if (!ram_init(&machine->ram, size + machine->rom_size, err))
+    if (!ram_init(&machine->ram, size + machine->rom_size, err) ||
+        !machine_advise_ram(machine, err))
         return false;
     machine_map_low(&machine->ram, below, size, machine->rom_size);
     if (size > below)

@@ -648,6 +648,7 @@ static const struct {
     { "virtio-rng-device", microvm_add_rng },
     { "virtio-serial-device", microvm_add_serial_bus },
     { "virtio-vsock-device", microvm_add_vsock },
+    { "vhost-vsock-device", microvm_add_vsock },
     { "virtserialport", microvm_add_serial_port },
 };
 

@@ -9,6 +9,7 @@
 #include "machine/machine.h"
 #include "machine/virtio_slots.h"
 #include "virtio/console.h"
+#include "virtio/vhost_vsock.h"
 #include "virtio/virtio.h"
 #include "virtio/vsock.h"
 
@@ -81,24 +82,30 @@ bool microvm_serial_add_port(const struct microvm_serial_buses *buses,
     return v && console_add_port(v, &config, err);
 }
 
+static struct virtio *microvm_new_vsock(struct machine *machine, const struct device_config *d,
+                                        u32 cid, struct error *err)
+{
+    struct vsock_config config = { &machine->ram, machine->loop, cid,
+                                   device_config_get(d, "path") };
+    struct vhost_vsock_config vhost = { &machine->ram, machine->loop, cid, VHOST_VSOCK_PATH };
+
+    return strcmp(d->model, "vhost-vsock-device") ? vsock_new(&config, err)
+                                                  : vhost_vsock_new(&vhost, err);
+}
+
 bool microvm_add_vsock_device(struct machine *machine, struct virtio_slots *slots,
                               const struct device_config *d, struct error *err)
 {
-    struct vsock_config config = {
-        .ram = &machine->ram,
-        .loop = machine->loop,
-        .guest_cid = (u32)device_config_uint(d, "guest-cid", 0),
-        .path = device_config_get(d, "path"),
-    };
+    u32 cid = (u32)device_config_uint(d, "guest-cid", 0);
     int slot = virtio_slots_find(slots, d, err);
     struct virtio *v;
 
     if (slot < 0)
         return false;
-    if (config.guest_cid < VSOCK_CID_MIN)
+    if (cid < VSOCK_CID_MIN)
         return error_set(err, "guest-cid: a number from %u to %u is expected", VSOCK_CID_MIN,
                          VSOCK_CID_MAX);
-    v = vsock_new(&config, err);
+    v = microvm_new_vsock(machine, d, cid, err);
     if (!v)
         return false;
     machine_add_device(machine, &v->dev);

@@ -32,7 +32,7 @@ bool microvm_serial_add_port(const struct microvm_serial_buses *buses,
                              const struct device_config *d, struct chardev *chr, struct error *err)
     __attribute__((warn_unused_result));
 
-/* -device virtio-vsock-device */
+/* -device virtio-vsock-device, vhost-vsock-device */
 bool microvm_add_vsock_device(struct machine *machine, struct virtio_slots *slots,
                               const struct device_config *d, struct error *err)
     __attribute__((warn_unused_result));

@@ -26,7 +26,7 @@
 #define CONSOLE_CONTROL_QUEUE_SIZE   32u
 #define CONSOLE_NAME_MAX             127u
 #define CONSOLE_CHAINS               128u   /* of one port before the others have their turn */
-#define CONSOLE_ROOM                 65536u /* bytes of room that are worth looking for */
+#define CONSOLE_ROOM                 32768u /* bytes of room that are worth looking for */
 #define CONSOLE_ROOM_CHAINS          16u
 
 /* Queues: 0 and 1 are those of port 0, then come these, then two for each further port (5.3.2). */

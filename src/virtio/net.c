@@ -2,9 +2,9 @@
 /*
  * virtio-net: virtio 1.2, 5.1. Pairs of a receive and a transmit queue, and a control queue.
  *
- * To the guest: buffers are taken from the receive queue in advance (the window), and the backend reads a frame straight
- * into them, with room behind them for what they have no room for (the spill). Buffers that a frame did not reach stay in
- * the window. From the guest: the backend gets the guest's own bytes.
+ * To the guest: buffers are taken from the receive queue in advance (the window), and the backend reads a frame
+ * straight into them, with room behind them for what they have no room for (the spill). Buffers that a frame did not
+ * reach stay in the window. From the guest: the backend gets the guest's own bytes.
  *
  * NOT EMULATED: RSS, hash reports, UDP segmentation and notification coalescing, which are not offered.
  */

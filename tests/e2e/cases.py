@@ -5,6 +5,8 @@ import dataclasses
 
 import channels
 import checks
+import firmware
+import network
 import seed
 import share
 import storage
@@ -65,6 +67,29 @@ def small():
         Case("small/mem3584m", checks.selfcheck, kernel="vmlinux", mem=3584, append=reboot),
     ]
     return rows
+
+
+def networks():
+    def row(name, check, *args, **more):
+        return Case(f"net/{name}", check, kernel="vmlinux", args=args, **more)
+    modern = ("-global", "virtio-mmio.force-legacy=off")
+    card = "virtio-net-device,netdev=n"
+    return [
+        row("user", network.user),
+        row("user-modern-packed", network.user, *modern, "-device", f"{card},packed=on", smp=2),
+        row("user-no-merge", network.user, *modern, "-device", f"{card},mrg_rxbuf=off,event_idx=off"),
+        row("user-plain", network.user, "-device", f"{card},mrg_rxbuf=off,csum=off,guest_csum=off,indirect_desc=off"),
+        row("user-restricted", network.restricted),
+        row("tap", network.tap, "-nic", "tap,ifname=mote0,script=no,downscript=no"),
+        row("tap-modern-packed", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no",
+            "-device", f"{card},packed=on", smp=2),
+        row("tap-queues", network.tap, *modern, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,queues=2",
+            "-device", f"{card},mq=on", smp=2),
+        row("tap-plain", network.tap, "-netdev", "tap,id=n,ifname=mote0,script=no,downscript=no,vnet_hdr=off",
+            "-device", f"{card},mrg_rxbuf=off"),
+        row("stream", network.stream),
+        row("dgram", network.dgram),
+    ]
 
 
 def seeds():
@@ -166,6 +191,7 @@ def byte_channels():
     return [
         Case("channel/hvc-session", channels.hvc_session),
         Case("channel/hvc-session-modern", channels.hvc_session, smp=2, args=modern),
+        Case("channel/hvc-reboot", channels.hvc_reboot),
         Case("channel/port-echo", channels.port_echo),
         Case("channel/port-echo-modern", channels.port_echo, args=modern),
         Case("channel/vsock-host-clients", channels.vsock_host_clients),
@@ -202,9 +228,44 @@ def messages():
     ]
 
 
+def by_firmware():
+    """What firmware boots, and what it finds."""
+    disk = ("-drive", "id=d,if=none,format=raw,file={disk}")
+    kernel = ("-kernel", "{kernel}", "-initrd", "{initrd}", "-append", "console=ttyS0")
+    rows = [Case(f"firmware/{cell.name}", firmware.cell_check(cell)) for cell in firmware.SOME_CELLS]
+    rows += [
+        Case("firmware/qboot-reboots", checks.boots_again, append="run=off end=reboot", args=("-bios", "qboot")),
+        Case("firmware/seabios-reboots", checks.boots_again, append="run=off end=reboot", args=("-bios", "seabios")),
+        Case("firmware/seabios-disk", firmware.disk_boots),
+        Case("firmware/seabios-disk-modern", firmware.disk_boots,
+             args=("-global", "virtio-mmio.force-legacy=false", "-smp", "2")),
+        Case("firmware/seabios-debug-messages", firmware.debug_messages),
+        Case("firmware/seabios-nothing-to-boot", firmware.nothing_to_boot),
+        Case("firmware/seabios-rtc-pit-pic-off", firmware.nothing_to_boot, machine=ALL_OFF),
+        Case("firmware/fw-cfg-empty", firmware.fw_cfg_like_reference, mem=128),
+        Case("firmware/fw-cfg-acpi-off", firmware.fw_cfg_like_reference, machine=",acpi=off", mem=4096, smp=4),
+        Case("firmware/fw-cfg-bzimage", firmware.fw_cfg_like_reference, machine=",acpi=on", mem=4096, smp=2,
+             args=(*kernel, "-serial", "null")),
+        Case("firmware/fw-cfg-vmlinux", firmware.fw_cfg_like_reference, machine=",acpi=off", mem=300,
+             args=("-kernel", "{vmlinux}", *disk, "-device", "virtio-rng-device", "-device",
+                   "virtio-blk-device,drive=d")),
+        Case("firmware/fw-cfg-own", firmware.fw_cfg_like_reference, machine=",acpi=on,ioapic2=off,rtc=off",
+             args=(*disk, "-device", "virtio-blk-device,drive=d,bootindex=3", "-device", "virtio-rng-device", "-boot",
+                   "menu=on", "-fw_cfg", "name=opt/text,string=abc", "-fw_cfg", "opt/org/file,file={initrd}")),
+        Case("firmware/memtest64-direct", firmware.memtest("memtest64"), mem=64),
+        Case("firmware/memtest64-seabios", firmware.memtest("memtest64"), mem=64, args=("-bios", "seabios")),
+        Case("firmware/memtest32-qboot", firmware.memtest("memtest32"), mem=64, args=("-bios", "qboot")),
+        Case("firmware/ipxe-qboot", firmware.ipxe, mem=128, args=("-bios", "qboot")),
+        Case("firmware/ipxe-seabios", firmware.ipxe, mem=128, args=("-bios", "seabios")),
+        Case("firmware/memdisk-seabios", firmware.memdisk, mem=128, args=("-bios", "seabios")),
+    ]
+    return rows
+
+
 CASES = sum([
     boots(),
     small(),
+    networks(),
     seeds(),
     disks(),
     legacy_off(),
@@ -214,4 +275,5 @@ CASES = sum([
     ends(),
     bad_options(),
     messages(),
+    by_firmware(),
 ], [])

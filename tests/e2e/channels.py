@@ -4,6 +4,7 @@ devices, and the console on hvc0."""
 
 import fcntl
 import os
+import signal
 import socket
 import struct
 import tempfile
@@ -30,10 +31,10 @@ class Folder:
         return os.path.join(self._folder.name, name)
 
 
-def _start(bench, case, *args):
+def _start(bench, case, *args, end=("-no-reboot",)):
     return Vm([bench.binary, "-M", "microvm,x-option-roms=off,pit=off,pic=off,isa-serial=off,rtc=off",
                "-m", f"{case.mem}m", "-smp", str(case.smp), "-kernel", bench.small("vmlinux"),
-               "-initrd", bench.initrd, "-append", f"console=hvc0 reboot=t panic=-1 {case.append}", "-no-reboot",
+               "-initrd", bench.initrd, "-append", f"console=hvc0 reboot=t panic=-1 {case.append}", *end,
                "-nodefaults", "-no-user-config", "-nographic", "-chardev", "stdio,id=virtiocon0",
                "-device", "virtio-serial-device", "-device", "virtconsole,chardev=virtiocon0", *args, *case.args],
               terminal=True, timeout=TIMEOUT)
@@ -59,7 +60,7 @@ def _wait_for_size(vm, rows, cols):
 def hvc_session(bench, case):
     """The kernel's console: its own messages, a shell, much output, and a window that changes its size."""
     with _start(bench, case) as vm:
-        vm.expect(r"Linux version")
+        vm.expect(r"Run /init as init process")
         vm.expect(PROMPT)
         vm.send("echo $((6 * 7)) answers\n")
         vm.expect(r"\n42 answers")
@@ -74,6 +75,29 @@ def hvc_session(bench, case):
         if vm.output[start:vm.seen].decode().split()[:-1] != [str(n) for n in range(1, 20001)]:
             raise Failure("console output is damaged")
         _leave(vm)
+
+
+def hvc_reboot(bench, case):
+    """After a reboot console and vsock are as new; what was open is closed."""
+    folder = Folder()
+    with _start(bench, case, "-device", f"virtio-vsock-device,guest-cid={CID},path={folder.path('v')}",
+                end=()) as vm:
+        for _ in range(2):
+            vm.expect(PROMPT)
+            vm.send("vsock listen 5000 &\n")
+            vm.expect("vsock: listening")
+            with _vsock_connect(folder, 5000, vm.deadline) as channel:
+                channel.sendall(b"still there?")
+                if channel.recv(99) != b"still there?":
+                    raise Failure("no echo")
+                vm.send("reboot\n")
+                if channel.recv(1):
+                    raise Failure("the connection outlived the reboot")
+        vm.expect(PROMPT)
+        vm.send("echo $((6 * 7)) answers\n")
+        vm.expect(r"\n42 answers")
+        vm.signal(signal.SIGTERM)
+        vm.wait(status=0)
 
 
 def _connect(path, deadline):

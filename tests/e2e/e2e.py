@@ -46,8 +46,8 @@ def host_tsc_khz():
     return 0
 
 
-def run_script(name):
-    done = subprocess.run([str(TOP / name)], stdout=subprocess.PIPE, check=False, text=True)
+def run_script(name, *args):
+    done = subprocess.run([str(TOP / name), *args], stdout=subprocess.PIPE, check=False, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -55,6 +55,9 @@ class Bench:
     """The binaries, the guest's files, and how a case becomes a command line."""
 
     DEBUG_EXIT = ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")
+    TIMEOUT = TIMEOUT
+    is_qemu = staticmethod(is_qemu)
+    tsc_khz = staticmethod(host_tsc_khz)
 
     def __init__(self, binary, reference):
         self.binary = binary
@@ -89,6 +92,22 @@ class Bench:
         if not self._small:
             raise checks.Skip("the small guest kernel cannot be built")
         return f"{self._small}/{name}"
+
+    def package(self, name):
+        """The folder of a Debian package's files."""
+        with self._lock:
+            folder = run_script("scripts/fetch-package.sh", name)
+        if not folder:
+            raise checks.Skip(f"the package {name} cannot be had")
+        return folder
+
+    def root_initrd(self):
+        """An initramfs by which the stock kernel gets to its root disk."""
+        with self._lock:
+            path = run_script("scripts/make-root-initrd.sh")
+        if not path:
+            raise checks.Skip("the stock kernel's modules cannot be had")
+        return path
 
     def disk(self, form="raw"):
         """A copy of the root disk, for one guest to write to."""

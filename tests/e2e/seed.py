@@ -34,7 +34,7 @@ FEWEST_DEVICES = """
 TAP_SECONDS = 60
 
 
-def _namespaces():
+def namespaces():
     """Whether this process may make network namespaces and taps in them."""
     probe = "ip tuntap add dev probe0 mode tap"
     return subprocess.run(["unshare", "-n", "sh", "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -60,7 +60,7 @@ def _command(vm, command, pattern):
 
 def _run(bench, line, console, more=("", "")):
     """`more`: words after the kernel's command line, and options after all others."""
-    if not _namespaces():
+    if not namespaces():
         raise Skip("no right to make a network namespace with a tap")
     line = line.replace("root=/dev/vda", "root=/dev/vda" + more[0]).replace("\n", " ") + more[1]
     line = line.replace("vmlinux", bench.small("vmlinux")).replace("test.img", bench.disk())

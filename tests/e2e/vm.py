@@ -114,6 +114,16 @@ class Vm:
                     raise Failure(f"ended with status {self.process.wait()} before '{pattern}': "
                                   + self.stderr().strip())
 
+    def sees(self, pattern, seconds):
+        """Does the output hold `pattern` within the time? It is not used up."""
+        wanted = re.compile(pattern.encode())
+        end = time.monotonic() + seconds * SCALE
+        while not wanted.search(self.output, self.seen) and time.monotonic() < end:
+            self._remaining(f"'{pattern}'")
+            if not self._read(0.1) or self.process.poll() is not None:
+                break
+        return bool(wanted.search(self.output, self.seen))
+
     def drain(self):
         """After the process's end: whether anything was still to be read."""
         before = len(self.output)

@@ -7,82 +7,32 @@
  * of fuzz_devices: how it is made, and messages of its kind, which the steps offer whole or damaged. With -DFUZZ_MAIN,
  * a smoke run.
  */
+#include "fuzz/fuzz_virtio.h"
+
 #include <assert.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "base/bytes.h"
-#include "base/mem.h"
 #include "fuzz/smoke.h"
 #include "host/fs.h"
-#include "host/net.h"
 #include "unit/fakes/block.h"
-#include "unit/fakes/chardev.h"
 #include "unit/virtio/driver.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
-#include "virtio/console.h"
-#include "virtio/net.h"
 #include "virtio/p9.h"
 #include "virtio/rng.h"
-#include "virtio/vsock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What a driver of the device would send, as a chain: readable bytes, then room for the answer. */
-struct fuzz_message {
-    const void *bytes;
-    u16 length; /* of bytes; zeros follow up to size */
-    u16 size;
-    u16 answer;
-    bool sized; /* begins with its size, in 32 bits */
-};
-
-#define MESSAGE(text, size, answer) \
-    { \
-        text, sizeof(text) - 1, size, answer, false \
-    }
-
-/* A network on which what the card sends comes back. */
-struct fuzz_net {
-    struct net net;
-    size_t size; /* 0: nothing waits */
-    u8 frame[2048];
-};
-
-struct fuzz {
-    struct driver d;
-    struct block block;
-    struct fake_chardev chr[2];
-    struct fuzz_net *net; /* the card's */
-    char path[64];        /* vsock's socket, and a client's end of it (-1: none) */
-    int client;
-    const struct fuzz_device *device;
-    const u8 *data; /* the input that is left */
-    size_t size;
-    gpa room; /* where the next message goes */
-};
-
-struct fuzz_device {
-    const char *name;
-    struct virtio *(*make)(struct fuzz *f, unsigned variant);
-    void (*settle)(struct fuzz *f); /* let the backend finish something; NULL: it has none */
-    const struct fuzz_message *messages;
-    unsigned message_count;
-    unsigned prologue; /* so many of the messages come first, as they are, in queue 0 */
-};
-
 /* ---- The input ---- */
 
-static u8 fuzz_byte(struct fuzz *f)
+u8 fuzz_byte(struct fuzz *f)
 {
     if (!f->size)
         return 0;
@@ -97,38 +47,6 @@ static u32 fuzz_u32(struct fuzz *f)
     for (unsigned i = 1; i < 4; i++)
         value |= (u32)fuzz_byte(f) << 8 * i;
     return value;
-}
-
-/* ---- A folder for all ---- */
-
-static char fuzz_folder[] = "/tmp/mote-fuzz-XXXXXX";
-static char fuzz_share[sizeof(fuzz_folder) + 8];
-
-/* Made at the first need, removed at the end of the process. */
-static int fuzz_remove_one(const char *path, const struct stat *status, int flag, struct FTW *ftw)
-{
-    (void)status;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
-static void fuzz_remove_folder(void)
-{
-    nftw(fuzz_folder, fuzz_remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void fuzz_make_folder(void)
-{
-    static bool made;
-
-    if (made)
-        return;
-    made = mkdtemp(fuzz_folder);
-    snprintf(fuzz_share, sizeof(fuzz_share), "%s/share", fuzz_folder);
-    made = made && mkdir(fuzz_share, 0700) == 0;
-    assert(made);
-    atexit(fuzz_remove_folder);
 }
 
 /* ---- Block ---- */
@@ -199,10 +117,37 @@ static const struct fuzz_message fuzz_balloon_messages[] = {
 
 /* ---- 9P ---- */
 
+static char fuzz_folder[] = "/tmp/mote-fuzz-XXXXXX";
+
+/* Made at the first need, removed at the end of the process. */
+static int fuzz_remove_one(const char *path, const struct stat *status, int flag, struct FTW *ftw)
+{
+    (void)status;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+static void fuzz_remove_folder(void)
+{
+    nftw(fuzz_folder, fuzz_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void fuzz_make_folder(void)
+{
+    static bool made;
+
+    if (made)
+        return;
+    made = mkdtemp(fuzz_folder);
+    assert(made);
+    atexit(fuzz_remove_folder);
+}
+
 static struct virtio *fuzz_make_9p(struct fuzz *f, unsigned variant)
 {
     static const enum fs_security models[] = { FS_NONE, FS_MAPPED, FS_NONE, FS_PASSTHROUGH };
-    struct fs_config folder = { .path = fuzz_share,
+    struct fs_config folder = { .path = fuzz_folder,
                                 .security = models[variant % 4],
                                 .readonly = variant / 4 % 8 == 7,
                                 .fmode = 0600,
@@ -271,214 +216,6 @@ static const struct fuzz_message fuzz_9p_messages[] = {
     P9("\172", "\31", "\2\0\0\0", 64),
 };
 
-/* ---- Network ---- */
-
-static size_t fuzz_net_receive(struct net *net, unsigned queue, const struct iovec *iov,
-                               unsigned count)
-{
-    struct fuzz_net *n = container_of(net, struct fuzz_net, net);
-    size_t size = n->size, at = 0;
-
-    (void)queue;
-    for (unsigned i = 0; i < count && at < size; i++) {
-        size_t part = MIN(iov[i].iov_len, size - at);
-
-        memcpy(iov[i].iov_base, n->frame + at, part);
-        at += part;
-    }
-    n->size = 0;
-    return at;
-}
-
-static bool fuzz_net_send(struct net *net, unsigned queue, const struct iovec *iov, unsigned count)
-{
-    struct fuzz_net *n = container_of(net, struct fuzz_net, net);
-
-    (void)queue;
-    n->size = 0;
-    for (unsigned i = 0; i < count; i++) {
-        size_t part = MIN(iov[i].iov_len, sizeof(n->frame) - n->size);
-
-        memcpy(n->frame + n->size, iov[i].iov_base, part);
-        n->size += part;
-    }
-    return n->size % 5 != 4; /* busy, at times */
-}
-
-static void fuzz_net_listen(struct net *net, unsigned queue, bool on)
-{
-    (void)net;
-    (void)queue;
-    (void)on;
-}
-
-static bool fuzz_net_set_header(struct net *net, unsigned size)
-{
-    (void)net;
-    (void)size;
-    return true;
-}
-
-static void fuzz_net_set_offloads(struct net *net, const struct net_offloads *offloads)
-{
-    (void)net;
-    (void)offloads;
-}
-
-static void fuzz_net_free(struct net *net)
-{
-    free(container_of(net, struct fuzz_net, net));
-}
-
-static const struct net_ops fuzz_net_ops = {
-    .receive = fuzz_net_receive,
-    .send = fuzz_net_send,
-    .listen = fuzz_net_listen,
-    .set_header = fuzz_net_set_header,
-    .set_offloads = fuzz_net_set_offloads,
-    .free = fuzz_net_free,
-};
-
-static struct virtio *fuzz_make_net(struct fuzz *f, unsigned variant)
-{
-    struct nic_config config = {
-        .ram = &f->d.ram, .loop = f->d.loop, .mq = variant & 1, .mtu = variant & 2 ? 1500 : 0
-    };
-    struct error err;
-
-    f->net = xcalloc(1, sizeof(*f->net));
-    f->net->net = (struct net){ .ops = &fuzz_net_ops,
-                                .loop = f->d.loop,
-                                .queues = variant & 1 ? 2 : 1,
-                                .link_up = true,
-                                .has_header = variant & 4,
-                                .has_ufo = variant & 4 };
-    return nic_new(&config, &f->net->net, &err);
-}
-
-static void fuzz_settle_net(struct fuzz *f)
-{
-    const struct net_frontend *card = &f->net->net.frontend;
-    u8 what = fuzz_byte(f);
-    unsigned queue = what % f->net->net.queues;
-
-    if (what & 4)
-        f->net->size = 60;
-    if (card->readable)
-        (what & 2 ? card->readable : card->writable)(card->arg, queue);
-    if (what >= 0xF0 && card->link)
-        card->link(card->arg, what & 1);
-}
-
-static const struct fuzz_message fuzz_net_messages[] = {
-    MESSAGE("", 0, 1526),
-    MESSAGE("", 0, 70),
-    MESSAGE("", 12 + 60, 0),
-    MESSAGE("\1\1\66\0\144\0\42\0\20\0\0\0\377\377\377\377\377\377\122\124\0\0\0\1\10\0\105", 500,
-            0),
-    MESSAGE("\1\0\0\0\0\0\42\0\6\0", 200, 0),
-    MESSAGE("\0\0\1", 3, 1),
-    MESSAGE("\1\0\1\0\0\0\122\124\0\0\0\1\0\0\0\0", 16, 1),
-    MESSAGE("\1\1\122\124\0\0\0\2", 8, 1),
-    MESSAGE("\2\0\5\0", 4, 1),
-    MESSAGE("\4\0\2\0", 4, 1),
-    MESSAGE("\5\0\202\0\0\0\0\0\0\0", 10, 1),
-};
-
-/* ---- Console ---- */
-
-static struct virtio *fuzz_make_console(struct fuzz *f, unsigned variant)
-{
-    struct console_config config = { &f->d.ram, f->d.loop, variant & 1 ? 3 : 1, variant & 2 };
-    struct virtio *v = console_new(&config);
-    struct error err;
-    bool ok = true;
-
-    for (unsigned i = 0; i < (variant & 1 ? 2 : 1); i++) {
-        struct console_port_config port = { CONSOLE_PORT_ANY, !i, i ? "port" : NULL,
-                                            &f->chr[i].chr };
-
-        fake_chardev_init(&f->chr[i], 50);
-        ok &= console_add_port(v, &port, &err);
-    }
-    assert(ok);
-    return v;
-}
-
-static void fuzz_settle_console(struct fuzz *f)
-{
-    u8 what = fuzz_byte(f);
-    struct fake_chardev *chr = &f->chr[what & 1];
-
-    if (!chr->chr.attached)
-        return;
-    if (what & 2)
-        fake_chardev_input(chr, "some input", 10);
-    else
-        fake_chardev_writable(chr, what);
-}
-
-static const struct fuzz_message fuzz_console_messages[] = {
-    MESSAGE("", 0, 64),
-    MESSAGE("output of the guest", 40, 0),
-    MESSAGE("\0\0\0\0\0\0\1\0", 8, 0),
-    MESSAGE("\0\0\0\0\3\0\1\0", 8, 0),
-    MESSAGE("\1\0\0\0\3\0\1\0", 8, 0),
-    MESSAGE("\0\0\0\0\6\0\1\0", 8, 0),
-    MESSAGE("\1\0\0\0\6\0\1\0", 8, 0),
-    MESSAGE("\1\0\0\0\6\0\0\0", 8, 0),
-};
-
-/* ---- Vsock ---- */
-
-static struct virtio *fuzz_make_vsock(struct fuzz *f, unsigned variant)
-{
-    struct vsock_config config = { &f->d.ram, f->d.loop, 77, f->path };
-    struct error err;
-
-    (void)variant;
-    fuzz_make_folder();
-    snprintf(f->path, sizeof(f->path), "%s/v", fuzz_folder);
-    return vsock_new(&config, &err);
-}
-
-/* A client of the host: comes, talks, goes. */
-static void fuzz_settle_vsock(struct fuzz *f)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    static const char text[] = "CONNECT 52\nhello";
-    u8 what = fuzz_byte(f), drain[512];
-
-    if (f->client < 0) {
-        f->client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        memcpy(address.sun_path, f->path, sizeof(f->path));
-        if (connect(f->client, (const struct sockaddr *)&address, sizeof(address)) == 0)
-            send(f->client, text, what & 1 ? sizeof(text) : what % sizeof(text), MSG_NOSIGNAL);
-    } else if (what & 6) {
-        send(f->client, text, sizeof(text), MSG_NOSIGNAL);
-        recv(f->client, drain, sizeof(drain), 0);
-    } else {
-        close(f->client);
-        f->client = -1;
-    }
-    loop_poll(f->d.loop, 0);
-}
-
-#define VSOCK(ports, length, op, rest) \
-    "\115\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0" ports length "\0\0\0\1\0" op "\0" rest
-
-static const struct fuzz_message fuzz_vsock_messages[] = {
-    MESSAGE("", 0, 200),
-    MESSAGE("", 0, 2000),
-    MESSAGE(VSOCK("\1\4\0\0\0\4\0\0", "\0", "\1", "\0\0\0\0\0\20\0\0\0\0\0"), 44, 0),
-    MESSAGE(VSOCK("\64\0\0\0\0\0\0\100", "\0", "\2", "\0\0\0\0\0\20\0\0\0\0\0"), 44, 0),
-    MESSAGE(VSOCK("\64\0\0\0\0\0\0\100", "\4", "\5", "\0\0\0\0\0\20\0\0\0\0\0\0data"), 48, 0),
-    MESSAGE(VSOCK("\64\0\0\0\0\0\0\100", "\0", "\3", "\0\0\0\0\0\20\0\0\0\0\0"), 44, 0),
-    MESSAGE(VSOCK("\64\0\0\0\0\0\0\100", "\0", "\4", "\3\0\0\0\0\20\0\0\0\0\0"), 44, 0),
-    MESSAGE(VSOCK("\64\0\0\0\0\0\0\100", "\0", "\6", "\0\0\0\0\0\20\0\0\5\0\0"), 44, 0),
-    MESSAGE(VSOCK("\64\0\0\0\0\0\0\100", "\0", "\7", "\0\0\0\0\0\20\0\0\0\0\0"), 44, 0),
-};
-
 /* ---- The devices ---- */
 
 #define MESSAGES(table) (table), ARRAY_SIZE(table)
@@ -487,10 +224,11 @@ static const struct fuzz_device fuzz_devices[] = {
     { "9p", fuzz_make_9p, fuzz_settle_9p, MESSAGES(fuzz_9p_messages), 4 },
     { "blk", fuzz_make_blk, fuzz_settle_blk, MESSAGES(fuzz_blk_messages), 0 },
     { "balloon", fuzz_make_balloon, NULL, MESSAGES(fuzz_balloon_messages), 0 },
-    { "console", fuzz_make_console, fuzz_settle_console, MESSAGES(fuzz_console_messages), 0 },
-    { "net", fuzz_make_net, fuzz_settle_net, MESSAGES(fuzz_net_messages), 0 },
-    { "vsock", fuzz_make_vsock, fuzz_settle_vsock, MESSAGES(fuzz_vsock_messages), 0 },
+    { "console", fuzz_make_console, fuzz_settle_console, fuzz_console_messages,
+      FUZZ_CONSOLE_MESSAGES, 0 },
+    { "net", fuzz_make_net, fuzz_settle_net, fuzz_net_messages, FUZZ_NET_MESSAGES, 0 },
     { "rng", fuzz_make_rng, NULL, MESSAGES(fuzz_rng_messages), 0 },
+    { "vsock", fuzz_make_vsock, fuzz_settle_vsock, fuzz_vsock_messages, FUZZ_VSOCK_MESSAGES, 0 },
 };
 
 /* ---- Steps ---- */
@@ -640,7 +378,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f->data = data;
     f->size = size;
     f->room = DRIVER_DATA;
-    f->client = -1;
     f->device = &fuzz_devices[fuzz_byte(f) % ARRAY_SIZE(fuzz_devices)];
     transport = fuzz_byte(f);
     driver_init(&f->d);
@@ -653,14 +390,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_step(f);
     fuzz_check(f);
     driver_fini(&f->d);
-    if (f->client >= 0)
-        close(f->client);
     free(f);
     return 0;
 }
 
 #ifdef FUZZ_MAIN
-#define FUZZ_ROUNDS 1000 /* of each device */
+#define FUZZ_ROUNDS 1500 /* of each device */
 #define FUZZ_LENGTH 400
 
 int main(int argc, char **argv)

@@ -31,7 +31,9 @@ static bool driver_cpu_check(const struct cpu_config *cpu, struct error *err)
 
 static int driver_parse(int argc, char **argv)
 {
-    static const struct cli_hooks hooks = { driver_cpu_help, driver_accel_help, driver_cpu_check };
+    static const struct cli_hooks hooks = { .cpu_help = driver_cpu_help,
+                                            .accel_help = driver_accel_help,
+                                            .cpu_check = driver_cpu_check };
     struct config *config = calloc(1, sizeof(*config));
     struct error err = { "" };
     enum cli_result result;

@@ -83,6 +83,7 @@ struct cpuid_build {
     struct kvm *kvm;
     const struct config *config;
     struct cpuid_model *user, *plain; /* with the user's flags and properties, and without */
+    struct cpuid_model *refused;      /* with all that the user asked for off */
     bool host;                        /* -cpu max or host */
     struct kvm_cpuid2 *supported;
     struct kvm_cpuid2 *result;
@@ -187,7 +188,7 @@ static bool cpuid_set_features(struct cpuid_build *b, struct error *err)
     for (size_t i = 0; i < ARRAY_SIZE(cpuid_words); i++) {
         u32 has = cpuid_supported_word(b, i);
         u32 user = cpuid_word_of(b->user, i), plain = cpuid_word_of(b->plain, i);
-        u32 missing = user & ~plain & ~has;
+        u32 missing = user & ~cpuid_word_of(b->refused, i) & ~has;
 
         if (missing && enforce)
             return error_set(err, "-cpu: KVM does not have the features 0x%x of CPUID.%s", missing,
@@ -352,16 +353,20 @@ static bool cpuid_read_supported(struct cpuid_build *b, struct error *err)
 
 static bool cpuid_make_models(struct cpuid_build *b, struct error *err)
 {
-    struct config *plain = xcalloc(1, sizeof(*plain));
     const char *name = b->config->cpu.model;
     u64 tsc_hz = b->kvm->tsc_khz ? (u64)b->kvm->tsc_khz * 1000 : b->kvm->machine->clock.tsc_hz;
+    struct config *other = xcalloc(1, sizeof(*other)); /* borrows its strings */
 
-    plain->smp = b->config->smp;
-    plain->cpu.model = b->config->cpu.model;
     b->host = !name || !strcmp(name, "max") || !strcmp(name, "host");
     b->user = cpuid_model_new(b->config, tsc_hz, err);
-    b->plain = b->user ? cpuid_model_new(plain, tsc_hz, err) : NULL;
-    free(plain);
+    other->smp = b->config->smp;
+    other->cpu = b->config->cpu;
+    for (unsigned i = 0; i < other->cpu.flag_count; i++)
+        other->cpu.flags[i].on = false;
+    b->refused = b->user ? cpuid_model_new(other, tsc_hz, err) : NULL;
+    other->cpu.flag_count = other->cpu.property_count = 0;
+    b->plain = b->refused ? cpuid_model_new(other, tsc_hz, err) : NULL;
+    free(other);
     return b->plain != NULL;
 }
 
@@ -387,6 +392,7 @@ bool kvm_cpuid_init(struct kvm *kvm, const struct config *config, struct error *
     free(b.supported);
     cpuid_model_free(b.user);
     cpuid_model_free(b.plain);
+    cpuid_model_free(b.refused);
     kvm->cpuid = b.result;
     return ok;
 }

@@ -169,22 +169,28 @@ static void kvm_irq_set_gsi(void *sink, unsigned gsi, bool level)
     struct kvm_gsi *g = &kvm->gsis[gsi];
     struct kvm_irq_level line = { .irq = gsi, .level = level };
 
-    atomic_store(&g->level, level);
+    pthread_mutex_lock(&g->lock);
+    g->level = level;
     if (g->fd < 0)
         ioctl(kvm->vm, KVM_IRQ_LINE, &line);
     else if (level)
         kvm_irq_signal(g);
+    pthread_mutex_unlock(&g->lock);
 }
 
 /* The guest ended the interrupt, and the kernel lowered the line: is it still high? */
 static void kvm_irq_resample(void *arg, u32 events)
 {
-    const struct kvm_gsi *g = arg;
+    struct kvm_gsi *g = arg;
     u64 count;
 
     (void)events;
-    if (read(g->resample, &count, sizeof(count)) > 0 && atomic_load(&g->level))
+    if (read(g->resample, &count, sizeof(count)) < 0)
+        return;
+    pthread_mutex_lock(&g->lock);
+    if (g->level)
         kvm_irq_signal(g);
+    pthread_mutex_unlock(&g->lock);
 }
 
 static bool kvm_irq_own_gsi(struct machine *machine, unsigned gsi, bool level, struct error *err)

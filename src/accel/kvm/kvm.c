@@ -95,6 +95,15 @@ static void kvm_init_power(struct kvm *kvm, const struct config *config)
         log_warn("-overcommit cpu-pm=on: this host's KVM does not let the guest stop the CPU");
 }
 
+/* KVM would start the first CPU's local APIC with LINT0 open, which the SDM does not say (table 11-1). */
+static void kvm_init_quirks(struct kvm *kvm)
+{
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_DISABLE_QUIRKS,
+                                  .args = { KVM_X86_QUIRK_LINT0_REENABLED } };
+
+    ioctl(kvm->vm, KVM_ENABLE_CAP, &cap);
+}
+
 static void kvm_init_sizes(struct kvm *kvm)
 {
     int xsave = ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
@@ -112,7 +121,8 @@ static bool kvm_init(struct machine *machine, const struct config *config, struc
     kvm->vm = -1;
     pthread_mutex_init(&kvm->route_lock, NULL);
     for (unsigned i = 0; i < MAP_GSI_COUNT; i++)
-        kvm->gsis[i] = (struct kvm_gsi){ .fd = -1, .resample = -1, .kvm = kvm };
+        kvm->gsis[i] =
+            (struct kvm_gsi){ .fd = -1, .resample = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
     kvm->device = kvm_open(config->kvm.device ? config->kvm.device : KVM_DEVICE, err);
     if (kvm->device < 0 || !kvm_check_needs(kvm, err))
         return false;
@@ -120,6 +130,7 @@ static bool kvm_init(struct machine *machine, const struct config *config, struc
     if (kvm->vm < 0)
         return error_set_errno(err, errno, "KVM refuses a virtual machine");
     kvm_init_sizes(kvm);
+    kvm_init_quirks(kvm);
     kvm_init_power(kvm, config);
     kvm_run_init_signal();
     return kvm_init_memory(kvm, config, err) && kvm_irq_init(kvm, config, err);

@@ -4,7 +4,6 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "accel/accel.h"
 #include "base/error.h"
@@ -56,11 +55,11 @@ struct kvm_cpu {
 
 /* One GSI: the eventfd that drives it from our side, and for levels the one that tells of its EOI. */
 struct kvm_gsi {
-    int fd;       /* -1: none */
-    int resample; /* -1: none */
-    _Atomic bool level;
+    int fd;               /* -1: none */
+    int resample;         /* -1: none */
+    pthread_mutex_t lock; /* protects the level, and orders signals with it */
+    bool level;
     struct loop_watch *watch;
-    struct kvm *kvm;
 };
 
 struct kvm {

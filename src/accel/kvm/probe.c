@@ -2,9 +2,9 @@
 /*
  * Is the KVM of this host any good? A tiny 64-bit guest is run and timed.
  *
- * It counts down from 1 and from 1000 in turn and writes to a port after each. What the long round takes longer than the
- * short one is the guest's own time, without that of the exits: a nanosecond an instruction or less where the CPU runs
- * the guest, hundreds where the kernel emulates it, which some do that have no hardware virtualization themselves.
+ * It counts down from 1 and from 400 in turn and writes to a port after each. What the long round takes longer than
+ * the short one is the guest's own time, without that of the exits: a nanosecond an instruction or less where the CPU
+ * runs the guest, hundreds where the kernel emulates it, which some do that have no hardware virtualization themselves.
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -47,27 +47,39 @@ static bool probe_missing(const char *path, struct error *err)
         path);
 }
 
-/* Who may open it: "group 'kvm'", or nobody but its owner. */
+/* getpwuid has one buffer for all. */
+static void probe_user_name(uid_t uid, char *name, size_t size)
+{
+    const struct passwd *user = getpwuid(uid);
+
+    if (user)
+        snprintf(name, size, "%s", user->pw_name);
+    else
+        snprintf(name, size, "%u", uid);
+}
+
+/* Who may open it: a group, or nobody but its owner. */
 static bool probe_forbidden(const char *path, struct error *err)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    const char *name = user ? user->pw_name : "this user";
+    const mode_t shared = S_IRGRP | S_IWGRP;
     const struct group *group;
+    char user[33], owner[33];
     struct stat st;
 
     if (stat(path, &st) < 0)
         return error_set(err, "no permission to open %.100s", path);
+    probe_user_name(geteuid(), user, sizeof(user));
+    probe_user_name(st.st_uid, owner, sizeof(owner));
     group = getgrgid(st.st_gid);
-    if ((st.st_mode & (S_IRGRP | S_IWGRP)) == (S_IRGRP | S_IWGRP) && group)
-        return error_set(
-            err,
-            "no permission to open %.100s: it is for the group '%s', which %s is not in (usermod -aG %s "
-            "%s, then log in again)",
-            path, group->gr_name, name, group->gr_name, name);
-    user = getpwuid(st.st_uid);
+    if ((st.st_mode & shared) != shared || !group || !group->gr_gid)
+        return error_set(err,
+                         "no permission to open %.100s: it is for the user '%s' alone, and this is "
+                         "'%s'",
+                         path, owner, user);
     return error_set(err,
-                     "no permission to open %.100s: it is for the user '%s' alone, and this is %s",
-                     path, user ? user->pw_name : "root", name);
+                     "no permission to open %.100s: it is for the group '%s', which '%s' is not in "
+                     "(usermod -aG %s %s, then log in again)",
+                     path, group->gr_name, user, group->gr_name, user);
 }
 
 int kvm_open(const char *path, struct error *err)
@@ -96,7 +108,7 @@ int kvm_open(const char *path, struct error *err)
 #define PROBE_PDPT     0x2000u
 #define PROBE_PD       0x3000u
 #define PROBE_CODE     0x4000u
-#define PROBE_COUNT    1000u
+#define PROBE_COUNT    400u
 #define PROBE_ROUNDS   3u
 #define PROBE_INSNS    (2 * PROBE_COUNT) /* of a long round, more than of a short one */
 
@@ -127,7 +139,7 @@ static const u8 probe_code[] = {
     PROBE_COUNT & 0xFF,
     PROBE_COUNT >> 8,
     0,
-    0, /* mov ecx, 1000 */
+    0, /* mov ecx, 400 */
     0xFF,
     0xC9,
     0x75,

@@ -7,6 +7,7 @@
  * alone outside, its interrupts are: both look like struct vcpu_apic_ops.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -38,8 +38,9 @@ struct block {
     u16 count; /* instructions */
     bool stale;
     u8 exit_count;
-    u16 runs;                    /* interpreted so often, until it is translated or cannot be */
-    _Atomic(const void *) code;  /* translated, or NULL */
+    bool flags_dead;            /* translated code overwrites all flags before anything sees them */
+    u16 runs;                   /* interpreted so often, until it is translated or cannot be */
+    _Atomic(const void *) code; /* translated, or NULL */
     struct trans_exit *incoming; /* linked to this block; cache lock */
     struct trans_exit *exits;    /* its own */
     struct block *hash_next;

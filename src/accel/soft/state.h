@@ -160,7 +160,8 @@ struct xsave_area {
 #define MODE_CPL3 BIT(6) /* CPL is 3 */
 #define MODE_FLAT \
     BIT(7) /* CS, DS, ES, SS have base 0 and limit 4 GiB, writable where needed (32-bit code) */
-#define MODE_STEP BIT(8) /* one instruction a block: TF or breakpoints are live */
+#define MODE_STEP          BIT(8) /* one instruction a block: TF or breakpoints are live */
+#define MODE_CONTEXT_SHIFT 9      /* the two highest: enum mmu_context */
 
 /*
  * MMU contexts: which TLB serves data accesses. MMU_CHECKED is never filled: every access takes the slow path, which
@@ -168,7 +169,7 @@ struct xsave_area {
  */
 enum mmu_context { MMU_USER, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_CHECKED, MMU_CONTEXTS };
 
-#define TLB_BITS 9
+#define TLB_BITS 12
 #define TLB_SIZE (1u << TLB_BITS)
 
 /*
@@ -196,8 +197,11 @@ struct jmp_cache_entry {
     struct block *block;
 };
 
+/* Groups of accesses in one translated block. */
+#define T_GROUPS_MAX 12
+
 /* TLB generations of recently used PCIDs, so that switching back to one finds its translations. */
-#define PCID_SLOTS 8
+#define PCID_SLOTS   8
 struct pcid_slot {
     u16 pcid;
     u16 generation; /* 0: free */
@@ -279,8 +283,11 @@ struct cpu {
     _Atomic u32 *requests; /* vcpu->requests */
     u64 code_bias;         /* host address >> 12, plus this: the address of its code_pages byte */
     u64 call_target;       /* of an indirect call, while it pushes */
-    struct block *mini;    /* one instruction, for its handler */
-    bool mini_ended;       /* that handler went on to the next instruction */
+    u16 raw_flags;         /* while translated code runs: AH of LAHF, and OF below it */
+    /* Of the block's groups of accesses (t_mem.c): host address minus linear, and the page's code_pages byte. */
+    u64 group_addend[T_GROUPS_MAX], group_code[T_GROUPS_MAX];
+    struct block *mini; /* one instruction, for its handler */
+    bool mini_ended;    /* that handler went on to the next instruction */
     bool
         fpu_refused; /* translated code met a state of the FPU that is the interpreter's: its turn */
     u8 fpu_live;     /* FPU_*: what the host's registers hold of `xsave` */

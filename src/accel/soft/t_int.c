@@ -103,6 +103,10 @@ static void t_e_g(struct t *t, const struct insn *in, unsigned arg)
     reg = t_reg_begin(t, in->reg, size);
     emit_op(&t->e, t_lock(in), t_sized(arg & 0x7FFF, size), size, reg, rm);
     t_flags_out(t);
+    if ((arg & 0x7FFF) == 0x84)
+        t_recipe_test_two(t, size, in->rm, in->reg);
+    else
+        t_recipe_alu(t, arg >> 3 & 7, size, in->rm, in->reg);
     if (!reads)
         t_rm_end(t, in, size);
 }
@@ -116,6 +120,7 @@ static void t_e_imm(struct t *t, const struct insn *in, unsigned arg)
     t_flags_in(t);
     emit_group1(&t->e, t_lock(in), arg & 7, size, rm, (i32)in->imm);
     t_flags_out(t);
+    t_recipe_imm(t, arg & 7, size, in->rm, (i32)in->imm);
     if (!reads)
         t_rm_end(t, in, size);
 }
@@ -129,6 +134,8 @@ static void t_g_e(struct t *t, const struct insn *in, unsigned arg)
     reg = t_reg_begin(t, in->reg, size);
     emit_op(&t->e, 0, t_sized(arg & 0x7FFF, size), size, reg, rm);
     t_flags_out(t);
+    if (t->writes)
+        t_recipe_alu(t, arg >> 3 & 7, size, in->reg, in->rm);
     if (!(arg & T_ARG_READS))
         t_reg_end(t, in->reg, size);
 }
@@ -143,6 +150,7 @@ static void t_test_imm(struct t *t, const struct insn *in, unsigned arg)
     emit_op(&t->e, 0, t_sized(0xF6, size), size, 0, rm);
     emit_imm(&t->e, size, in->imm);
     t_flags_out(t);
+    t_recipe_test_imm(t, size, in->rm, (i32)in->imm);
 }
 
 /* INC DEC NOT NEG, shifts by 1 and CL. `arg`: opcode << 3 | digit. */
@@ -387,12 +395,6 @@ static void t_nop(struct t *t, const struct insn *in, unsigned arg)
 
 /* --- Stack, 64 bits --- */
 
-static void t_push_room(struct t *t)
-{
-    emit_lea(&t->e, 3, T_ADDR, emit_mem(T_RSP, -8));
-    t_tlb(t, 3, true);
-}
-
 static void t_pushed(struct t *t)
 {
     emit_lea(&t->e, 3, T_RSP, emit_mem(T_RSP, -8));
@@ -405,7 +407,7 @@ static void t_push(struct t *t, const struct insn *in, unsigned imm)
         t->e.conflict = true;
         return;
     }
-    t_push_room(t);
+    t_stack(t, RSP, -8, true);
     if (imm) {
         emit_op(&t->e, 0, 0xC7, 3, 0, emit_mem(T_ADDR, 0));
         emit_u32(&t->e, (u32)in->imm);
@@ -422,8 +424,7 @@ static void t_pop(struct t *t, const struct insn *in, unsigned arg)
         t->e.conflict = true;
         return;
     }
-    emit_mov(&t->e, T_ADDR, T_RSP);
-    t_tlb(t, 3, false);
+    t_stack(t, RSP, 0, false);
     emit_lea(&t->e, 3, T_RSP, emit_mem(T_RSP, 8));
     if (t_mapped(in->rm)) {
         emit_load(&t->e, t_host(in->rm), emit_mem(T_ADDR, 0));
@@ -440,8 +441,7 @@ static void t_leave(struct t *t, const struct insn *in, unsigned arg)
         t->e.conflict = true;
         return;
     }
-    emit_mov(&t->e, T_ADDR, H_RBP);
-    t_tlb(t, 3, false);
+    t_stack(t, RBP, 0, false);
     emit_lea(&t->e, 3, T_RSP, emit_mem(H_RBP, 8));
     emit_load(&t->e, H_RBP, emit_mem(T_ADDR, 0));
 }
@@ -471,22 +471,10 @@ static void t_jcc(struct t *t, const struct insn *in, unsigned arg)
     t_exit_direct(t, (i64)in->imm);
 }
 
-/* T_TMP holds a target: not canonical is the handler's business. */
-static void t_canonical(struct t *t)
-{
-    t_flags_spare(t, t->live_in);
-    emit_mov(&t->e, T_VAL, T_TMP);
-    emit_op(&t->e, 0, 0xC1, 3, 7, emit_reg(T_VAL)); /* sar */
-    emit_byte(&t->e, 47);
-    emit_group1(&t->e, 0, 0, 3, emit_reg(T_VAL), 1);
-    emit_group1(&t->e, 0, 7, 3, emit_reg(T_VAL), 1);
-    t_slow_if(t, EMIT_A);
-}
-
 /* Push the address after the instruction. */
 static void t_push_return(struct t *t, const struct insn *in)
 {
-    t_push_room(t);
+    t_stack(t, RSP, -8, true);
     emit_load(&t->e, T_VAL, GS(page_rip));
     emit_lea(&t->e, 3, T_VAL, emit_mem(T_VAL, (i32)(t->b->offset & 0xFFF) + in->off + in->len));
     emit_store(&t->e, emit_mem(T_ADDR, 0), T_VAL);
@@ -505,42 +493,42 @@ static void t_indirect_target(struct t *t, const struct insn *in)
     struct emit_operand rm = t_rm_begin(t, in, 3, T_READ);
 
     emit_load(&t->e, T_TMP, rm);
-    t_canonical(t);
 }
 
 static void t_jmp_e(struct t *t, const struct insn *in, unsigned arg)
 {
     (void)arg;
     t_indirect_target(t, in);
-    t_exit_indirect(t);
+    t_exit_indirect(t, 0, true);
 }
 
 static void t_call_e(struct t *t, const struct insn *in, unsigned arg)
 {
     (void)arg;
     t_indirect_target(t, in);
+    t_canonical(t);
     emit_store(&t->e, GS(call_target), T_TMP);
     t_push_return(t, in);
     emit_load(&t->e, T_TMP, GS(call_target));
-    t_exit_indirect(t);
+    t_exit_indirect(t, 0, false);
 }
 
 static void t_ret(struct t *t, const struct insn *in, unsigned arg)
 {
     (void)arg;
-    emit_mov(&t->e, T_ADDR, T_RSP);
-    t_tlb(t, 3, false);
+    t_stack(t, RSP, 0, false);
     emit_load(&t->e, T_TMP, emit_mem(T_ADDR, 0));
-    t_canonical(t);
-    emit_lea(&t->e, 3, T_RSP, emit_mem(T_RSP, 8 + (i32)in->imm));
-    t_exit_indirect(t);
+    t_exit_indirect(t, 8 + (i32)in->imm, true);
 }
 
 /* --- The table --- */
 
 struct t_entry {
     insn_fn *const *handlers; /* what names the instruction in its rows */
-    struct t_row row;
+    struct {
+        t_make *make; /* these as in struct t_row */
+        u16 arg, flags, use, def;
+    } row;
 };
 
 #define T_ALL       ((u16)FLAGS_ARITH)
@@ -665,12 +653,113 @@ static const struct t_entry t_entries[] = {
     T_CC(g, 15, FLAG_ZF | FLAG_SF | FLAG_OF),
 };
 
+/* What the way of making an instruction says about it. */
+static const struct {
+    t_make *make;
+    u8 clobbers;
+    u8 rm_size;
+    u16 flags;
+    u8 stack, moves;
+} t_natures[] = {
+    { t_e_g, T_CLOBBER_RM, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_e_imm, T_CLOBBER_RM, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_g_e, T_CLOBBER_REG, 0, T_ACCESS, 0, 0 },
+    { t_test_imm, T_CLOBBER_NONE, 0, T_ACCESS, 0, 0 },
+    { t_unary, T_CLOBBER_RM, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_shift_imm, T_CLOBBER_RM, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_mul, T_CLOBBER_AD, 0, T_ACCESS, 0, 0 },
+    { t_g_e_word, T_CLOBBER_REG, 0, T_ACCESS, 0, 0 },
+    { t_imul_imm, T_CLOBBER_REG, 0, T_ACCESS, 0, 0 },
+    { t_bit_imm, T_CLOBBER_RM, 0, T_ACCESS, 0, 0 },
+    { t_bit_reg, T_CLOBBER_RM, 0, 0, 0, 0 },
+    { t_mov_e_g, T_CLOBBER_RM, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_mov_imm, T_CLOBBER_RM, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_extend, T_CLOBBER_REG, 1, T_ACCESS, 0, 0 },
+    { t_lea, T_CLOBBER_REG, 0, 0, 0, T_MOVES_LEA },
+    { t_setcc, T_CLOBBER_RM, 1, T_ACCESS | T_STORES, 0, 0 },
+    { t_xchg, T_CLOBBER_BOTH, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_exchange, T_CLOBBER_BOTH, 0, T_ACCESS | T_STORES, 0, 0 },
+    { t_plain, T_CLOBBER_AD, 0, 0, 0, 0 },
+    { t_bswap, T_CLOBBER_RM, 0, 0, 0, 0 },
+    { t_nop, T_CLOBBER_NONE, 0, 0, 0, 0 },
+    { t_push, T_CLOBBER_NONE, 0, 0, T_STACK_PUSH, 0 },
+    { t_pop, T_CLOBBER_RM, 0, 0, T_STACK_POP, 0 },
+    { t_jmp_e, T_CLOBBER_NONE, 8, T_ACCESS, 0, 0 },
+    { t_call, T_CLOBBER_NONE, 0, 0, T_STACK_PUSH, 0 },
+    { t_call_e, T_CLOBBER_NONE, 8, T_ACCESS, T_STACK_PUSH, 0 },
+    { t_ret, T_CLOBBER_NONE, 0, 0, T_STACK_POP, 0 },
+};
+
+static struct t_row t_row_of(const struct t_entry *entry)
+{
+    return (struct t_row){ .make = entry->row.make,
+                           .arg = entry->row.arg,
+                           .flags = entry->row.flags,
+                           .use = entry->row.use,
+                           .def = entry->row.def };
+}
+
+static void t_row_complete(struct t_row *row)
+{
+    bool reads = (row->make == t_e_g || row->make == t_e_imm || row->make == t_g_e) &&
+                 row->arg & T_ARG_READS;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(t_natures); i++) {
+        if (t_natures[i].make != row->make)
+            continue;
+        row->clobbers = reads ? T_CLOBBER_NONE : t_natures[i].clobbers;
+        row->flags |= reads ? T_ACCESS : t_natures[i].flags;
+        row->rm_size = row->make == t_extend ? (u8)(1u << (row->arg & 3)) : t_natures[i].rm_size;
+        row->stack = t_natures[i].stack;
+        row->moves = t_natures[i].moves;
+    }
+    if (row->make == t_e_imm && !reads)
+        row->moves = row->arg == 0 ? T_MOVES_ADD : row->arg == 5 ? T_MOVES_SUB : T_MOVES_NOT;
+}
+
+static u32 t_field_bit(unsigned field, unsigned size)
+{
+    return field == INSN_RM_MEM ? 0 : BIT(t_number(field, size) & 15);
+}
+
+/* The registers that a SIMD or x87 instruction may change: those that its operands name, and what FNSTSW has. */
+static u32 t_fpu_clobbers(const struct insn *in)
+{
+    const struct insn_row *row = &insn_rows[in->row];
+    u32 mask = BIT(RAX);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(row->op); i++)
+        if (operand_kinds[row->op[i]].file == FILE_GPR)
+            mask |= BIT(in->reg & 15) | BIT(in->vreg & 15) | t_field_bit(in->rm, 3);
+    return mask;
+}
+
+u32 t_clobbers(const struct insn *in, const struct t_row *row)
+{
+    unsigned size = insn_osz(in);
+    u32 mask = row->stack ? BIT(RSP) : 0;
+
+    if (row->flags >> T_FPU_SHIFT)
+        return t_fpu_clobbers(in);
+    switch ((enum t_clobber)row->clobbers) {
+    case T_CLOBBER_NONE: return mask;
+    case T_CLOBBER_RM: return mask | t_field_bit(in->rm, size) | t_field_bit(in->rm, 3);
+    case T_CLOBBER_REG: return t_field_bit(in->reg, size) | t_field_bit(in->reg, 3);
+    case T_CLOBBER_BOTH: return BIT(RAX) | t_field_bit(in->rm, size) | t_field_bit(in->reg, size);
+    case T_CLOBBER_AD: return BIT(RAX) | BIT(RDX);
+    case T_CLOBBER_ALL: break;
+    }
+    return 0xFFFF;
+}
+
 void t_rows_build(struct t_row *rows)
 {
     for (unsigned r = 0; r < insn_row_count; r++)
         for (unsigned i = 0; i < ARRAY_SIZE(t_entries); i++)
-            if (insn_rows[r].fn == t_entries[i].handlers)
-                rows[r] = t_entries[i].row;
+            if (insn_rows[r].fn == t_entries[i].handlers) {
+                rows[r] = t_row_of(&t_entries[i]);
+                t_row_complete(&rows[r]);
+            }
     t_simd_rows(rows);
     t_x87_rows(rows);
 }

@@ -90,6 +90,7 @@ static void simd_memory(struct t *t, const struct insn *in, struct simd *s)
 
     t_operand(t, in, size, s->store);
     if (aligned && s->bytes > 1) {
+        t_flags_spare(t, t->live_in);
         emit_op_mixed(&t->e, 0, 0xF6, 0, false, 0, true, emit_reg(T_ADDR)); /* test */
         emit_byte(&t->e, s->bytes - 1);
         t_slow_if(t, EMIT_NE);
@@ -206,6 +207,7 @@ static void t_ldmxcsr(struct t *t, const struct insn *in, unsigned arg)
     t_operand(t, in, 2, false);
     emit_op(e, 0, 0x8B, 2, T_TMP, emit_mem(T_ADDR, 0));
     emit_op(e, 0, 0x89, 2, T_TMP, GS(fpu_control));
+    t_flags_spare(t, t->live_in);
     emit_group1(e, 0, 4, 2, emit_reg(T_TMP), (i32) ~(MXCSR_VALID & ~MXCSR_MASKS));
     emit_group1(e, 0, 7, 2, emit_reg(T_TMP), MXCSR_MASKS);
     t_slow_if(t, EMIT_NE);
@@ -271,7 +273,7 @@ void t_simd_rows(struct t_row *rows)
             continue;
         rows[r] = (struct t_row){
             .make = make,
-            .flags = (u8)(simd_needs(row) << T_FPU_SHIFT | (row->flags_w ? T_WRITES : 0)),
+            .flags = (u16)(simd_needs(row) << T_FPU_SHIFT | (row->flags_w ? T_WRITES : 0)),
             .use = row->flags_r & (u16)FLAGS_ARITH,
             .def = row->flags_w & (u16)FLAGS_ARITH,
         };

@@ -111,6 +111,7 @@ static void t_fldcw(struct t *t, const struct insn *in, unsigned arg)
     t_operand(t, in, 1, false);
     emit_op_mixed(e, 0, 0x0FB7, 2, false, T_TMP, false, emit_mem(T_ADDR, 0)); /* movzx */
     emit_op(e, 0, 0x89, 2, T_TMP, GS(fpu_control));
+    t_flags_spare(t, t->live_in);
     emit_group1(e, 0, 4, 2, emit_reg(T_TMP), FCW_MASKS);
     emit_group1(e, 0, 7, 2, emit_reg(T_TMP), FCW_MASKS);
     t_slow_if(t, EMIT_NE);
@@ -144,7 +145,7 @@ void t_x87_rows(struct t_row *rows)
                 rows[r] = (struct t_row){
                     .make = t_x87_entries[i].make,
                     .arg = t_x87_entries[i].arg,
-                    .flags = (u8)(FPU_X87 << T_FPU_SHIFT | (row->flags_w ? T_WRITES : 0)),
+                    .flags = (u16)(FPU_X87 << T_FPU_SHIFT | (row->flags_w ? T_WRITES : 0)),
                     .use = row->flags_r & (u16)FLAGS_ARITH,
                     .def = row->flags_w & (u16)FLAGS_ARITH,
                 };

@@ -184,6 +184,7 @@ void cpu_mode_update(struct cpu *cpu)
     else
         cpu->data_context = MMU_KERNEL;
     cpu->context = tlb_is_checked(cpu) ? MMU_CHECKED : cpu->data_context;
+    cpu->mode |= (u32)cpu->context << MODE_CONTEXT_SHIFT;
     cpu->tlb = &cpu->tlbs[cpu->context];
     cpu->jmp_base = cpu->mode & MODE_CS_L ? 0 : cpu->seg[SEG_CS].base << 32;
     tlb_update_key(cpu);

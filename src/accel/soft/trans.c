@@ -26,6 +26,7 @@
 #include "accel/soft/trans_int.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "machine/machine.h"
 #include "machine/vcpu.h"
 
 /* Code of one half. A block takes about 500 bytes. */
@@ -36,7 +37,6 @@
 
 #define JMP_ENTRY_WORDS (sizeof(struct jmp_cache_entry) / 8)
 _Static_assert(JMP_ENTRY_WORDS == 3, "the lookup multiplies by three");
-_Static_assert(sizeof(struct tlb_entry) == 32, "the lookup shifts the page number by five");
 
 typedef struct trans_exit *trans_enter_fn(const void *code);
 
@@ -61,19 +61,28 @@ static void trans_mini_end(struct cpu *cpu, const struct insn *in)
     cpu->mini_ended = true;
 }
 
-/* What `more` says about the helpers below: bytes stored, and what the rest of the block needs of the FPU. */
-#define MORE_FPU_SHIFT 8
+/*
+ * What generated code asks of C: instruction, bytes stored, what the rest of the block needs of the FPU, and which of the
+ * helpers below.
+ */
+#define HELP_STORED_SHIFT 16
+#define HELP_FPU_SHIFT    24
+#define HELP_ENTER        BIT(28)
+#define HELP_REST         BIT(29)
 
-static bool trans_fpu_again(struct cpu *cpu, const struct block *b, unsigned i, unsigned more)
+static bool trans_fpu_again(struct cpu *cpu, const struct block *b, u32 what)
 {
-    return more >> MORE_FPU_SHIFT && trans_fpu_want(cpu, b, i + 1, more >> MORE_FPU_SHIFT);
+    unsigned need = what >> HELP_FPU_SHIFT & 7;
+
+    return need && trans_fpu_want(cpu, b, (what & 0xFFFF) + 1, need);
 }
 
-/* As trans_slow, at the block's entry. */
-static bool trans_fpu(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned more)
+/* The interpreter runs the block from instruction `i` on. */
+static void trans_rest(struct cpu *cpu, struct block *b, unsigned i)
 {
-    (void)host;
-    return trans_fpu_want(cpu, b, i, more >> MORE_FPU_SHIFT);
+    cpu->block = b;
+    cpu->gpr[GPR_RIP] = cpu->page_rip + (b->offset & 0xFFF);
+    b->insns[i].fn(cpu, &b->insns[i]);
 }
 
 /*
@@ -81,14 +90,14 @@ static bool trans_fpu(struct cpu *cpu, struct block *b, unsigned i, const u8 *ho
  * cpu->rip is set.
  * The copy keeps faults exact: they find the count of what has not run in the block that they see.
  */
-static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i, const u8 *host, unsigned more)
+static bool trans_slow(struct cpu *cpu, struct block *b, u32 what)
 {
+    unsigned i = what & 0xFFFF;
     struct block *mini = cpu->mini;
     struct insn *in = mini->insns;
     bool last = i + 1u == b->count;
 
     stats_handled(cpu, b->insns[i].row);
-    (void)host;
     mini->count = (u16)(b->count - i);
     mini->mode = b->mode;
     in[0] = b->insns[i];
@@ -105,184 +114,68 @@ static bool trans_slow(struct cpu *cpu, struct block *b, unsigned i, const u8 *h
     if (last || !cpu->mini_ended)
         return true;
     if (likely(!__atomic_load_n(&b->stale, __ATOMIC_RELAXED)))
-        return trans_fpu_again(cpu, b, i, more);
+        return trans_fpu_again(cpu, b, what);
     cpu->rip = insn_rip(cpu, &in[1]);
     cpu->icount -= (u64)b->count - i - 1;
     return true;
 }
 
-/* Instruction `i` of `b` has stored bytes at `host` (how many: `more`), on a page with code. As trans_slow. */
-static bool trans_stored(struct cpu *cpu, struct block *b, unsigned i, const u8 *host,
-                         unsigned more)
+/* The instruction has stored bytes at `host`, on a page with code. As trans_slow. */
+static bool trans_stored(struct cpu *cpu, struct block *b, u32 what, const u8 *host)
 {
-    mem_code_written(cpu, host, more & 0xFF);
+    unsigned i = what & 0xFFFF;
+
+    mem_code_written(cpu, host, what >> HELP_STORED_SHIFT & 0xFF);
     if (i + 1u == b->count || !__atomic_load_n(&b->stale, __ATOMIC_RELAXED))
-        return trans_fpu_again(cpu, b, i, more);
+        return trans_fpu_again(cpu, b, what);
     cpu->rip = cpu->page_rip + (b->offset & 0xFFF) + b->insns[i].off + b->insns[i].len;
     cpu->icount -= (u64)b->count - i - 1;
     return true;
 }
 
-/* --- Flags --- */
-
-/* cpu->aflags := the host's flags, which are destroyed. */
-static void t_flags_save(struct t *t)
+static bool trans_help(struct cpu *cpu, struct block *b, u32 what, const u8 *host)
 {
-    struct emit *e = &t->e;
-
-    emit_mov(e, T_VAL, H_RAX);
-    emit_byte(e, 0x9F);                                            /* lahf */
-    emit_op(e, 0, 0x0F90, 0, 0, emit_reg(H_RAX));                  /* seto al */
-    emit_op_mixed(e, 0, 0xC0, 0, false, 4, true, emit_reg(H_RAX)); /* shl al, 3 */
-    emit_byte(e, 3);
-    emit_op(e, 0, 0xC1, 1, 0, emit_reg(H_RAX)); /* rol ax, 8 */
-    emit_byte(e, 8);
-    emit_store(e, GS(aflags), H_RAX);
-    emit_mov(e, H_RAX, T_VAL);
-    t->host = false;
-    t->memory = true;
+    if (what & HELP_REST) {
+        trans_rest(cpu, b, what & 0xFFFF);
+        return true;
+    }
+    if (what & HELP_ENTER)
+        return trans_fpu_want(cpu, b, 0, what >> HELP_FPU_SHIFT & 7);
+    if (what >> HELP_STORED_SHIFT & 0xFF)
+        return trans_stored(cpu, b, what, host);
+    return trans_slow(cpu, b, what);
 }
 
-/* The host's flags := cpu->aflags. OF by an addition that overflows when its bit is set (see alu.h). */
-static void t_flags_load(struct emit *e)
+/* --- To code out of line --- */
+
+static struct t_stub *t_stub_at(struct t *t, u8 *jump)
 {
-    emit_mov(e, T_VAL, H_RAX);
-    emit_load(e, H_RAX, GS(aflags));
-    emit_op(e, 0, 0xC1, 1, 0, emit_reg(H_RAX)); /* rol ax, 8 */
-    emit_byte(e, 8);
-    emit_group1(e, 0, 4, 0, emit_reg(H_RAX), 8);    /* and al, 8 */
-    emit_group1(e, 0, 0, 0, emit_reg(H_RAX), 0x78); /* add al, 0x78 */
-    emit_byte(e, 0x9E);                             /* sahf */
-    emit_mov(e, H_RAX, T_VAL);
-}
+    struct t_stub *s = &t->stubs[t->stub_count++];
 
-void t_flags_spare(struct t *t, u32 wanted)
-{
-    if (wanted && t->host && !t->memory)
-        t_flags_save(t);
-    t->host = false;
-}
-
-void t_flags_in(struct t *t)
-{
-    u32 need = t->use;
-
-    if (t->writes)
-        need |= t->live & ~t->def;
-    if (!need || t->host)
-        return;
-    t_flags_load(&t->e);
-    t->host = true;
-}
-
-void t_flags_out(struct t *t)
-{
-    if (!t->writes)
-        return;
-    t->host = true;
-    t->memory = false;
-}
-
-/* --- Memory --- */
-
-static void t_stub_at(struct t *t, u8 *jump, unsigned stored)
-{
-    assert(t->stub_count < T_STUBS_MAX);
-    t->stubs[t->stub_count++] = (struct t_stub){
-        .jump = jump, .index = (u16)t->index, .stored = (u8)stored, .resume = NULL
-    };
+    assert(t->stub_count <= T_STUBS_MAX);
+    *s = (struct t_stub){ .jump = jump, .index = (u16)t->index, .recipe = t_flags_recipe(t) };
+    return s;
 }
 
 void t_slow_if(struct t *t, unsigned condition)
 {
-    t_stub_at(t, emit_jcc(&t->e, condition), 0);
+    t_stub_at(t, emit_jcc(&t->e, condition));
 }
 
-void t_tlb(struct t *t, unsigned size, bool write)
+void t_rest_if(struct t *t, unsigned condition)
 {
-    size_t tag = write ? offsetof(struct tlb_entry, tag_w) : offsetof(struct tlb_entry, tag_r);
-    struct emit *e = &t->e;
-
-    t_flags_spare(t, t->live_in);
-    emit_mov(e, T_TMP, T_ADDR);
-    emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_TMP)); /* shr */
-    emit_byte(e, 7);
-    emit_group1(e, 0, 4, 2, emit_reg(T_TMP), (TLB_SIZE - 1) << 5);
-    emit_op(e, 0, 0x03, 3, T_TMP, GS(tlb));
-    if (size)
-        emit_lea(e, 3, T_VAL, emit_mem(T_ADDR, (1 << size) - 1));
-    else
-        emit_mov(e, T_VAL, T_ADDR);
-    emit_group1(e, 0, 4, 3, emit_reg(T_VAL), -4096);
-    emit_op(e, 0, 0x0B, 3, T_VAL, GS(tlb_gen));
-    emit_op(e, 0, 0x3B, 3, T_VAL, emit_mem(T_TMP, (i32)tag));
-    t_slow_if(t, EMIT_NE);
-    emit_op(e, 0, 0x03, 3, T_ADDR, emit_mem(T_TMP, offsetof(struct tlb_entry, addend)));
+    t_stub_at(t, emit_jcc(&t->e, condition))->rest = true;
 }
 
-/* A register of an address in a host register: `spare` when it has none, loaded. */
-static unsigned t_address_part(struct t *t, unsigned n, unsigned spare)
+void t_stored_if(struct t *t, unsigned condition, unsigned bytes)
 {
-    if (n == GPR_ZERO)
-        return H_NONE;
-    if (t_mapped(n))
-        return t_host(n);
-    emit_load(&t->e, spare, n == GPR_RIP ? GS(page_rip) : GS_GPR(n));
-    return spare;
-}
+    struct t_stub *s = t_stub_at(t, emit_jcc(&t->e, condition));
 
-void t_offset(struct t *t, const struct insn *in, unsigned reg, unsigned size)
-{
-    i64 disp = in->disp;
-    struct emit_operand m = { .kind = EMIT_MEM, .scale = in->scale };
-
-    if (in->index == GPR_BIAS || in->index == GPR_RIP)
-        t->e.conflict = true;
-    if (in->base == GPR_RIP)
-        disp += (i64)(t->b->offset & 0xFFF);
-    if (disp != (i32)disp)
-        t->e.conflict = true;
-    m.disp = (i32)disp;
-    m.base = (u8)t_address_part(t, in->base, T_ADDR);
-    m.index = (u8)t_address_part(t, in->index, T_VAL);
-    emit_lea(&t->e, size, reg, m);
-}
-
-void t_operand(struct t *t, const struct insn *in, unsigned size, bool write)
-{
-    t_offset(t, in, T_ADDR, insn_asz(in) == 2 ? 2 : 3);
-    if (in->seg >= SEG_FS) {
-        t_flags_spare(t, t->live_in);
-        emit_op(&t->e, 0, 0x03, 3, T_ADDR,
-                emit_gs(offsetof(struct cpu, seg) + in->seg * sizeof(struct segment) +
-                        offsetof(struct segment, base)));
-    }
-    t_tlb(t, size, write);
-}
-
-void t_stored(struct t *t, unsigned size)
-{
-    struct emit *e = &t->e;
-
-    t_flags_spare(t, (u32)FLAGS_ARITH); /* the store may end the block */
-    emit_mov(e, T_VAL, T_ADDR);
-    emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_VAL)); /* shr */
-    emit_byte(e, 12);
-    emit_load(e, T_TMP, GS(code_bias));
-    emit_group1(e, 0, 7, 0,
-                (struct emit_operand){ .kind = EMIT_MEM, .base = T_TMP, .index = T_VAL }, 0);
-    t_stub_at(t, emit_jcc(e, EMIT_NE), 1u << size);
-    t->stubs[t->stub_count - 1].resume = e->at;
+    s->stored = (u8)bytes;
+    s->resume = t->e.at;
 }
 
 /* --- Ways out --- */
-
-static void t_flags_exit(struct t *t)
-{
-    if (!t->memory)
-        t_flags_save(t);
-    t->host = false;
-}
 
 /* Does a request wait? Leaves NE when it does. */
 static void t_requests(struct t *t)
@@ -291,20 +184,15 @@ static void t_requests(struct t *t)
     emit_group1(&t->e, 0, 7, 2, emit_mem(T_VAL, 0), 0);
 }
 
-void t_exit_indirect(struct t *t)
+/* Look the target up in cpu->jmp_cache. `miss`: where the jumps go when it is not there. T_ADDR := its code. */
+static unsigned t_lookup(struct t *t, u8 *miss[4])
 {
     const i32 cache = offsetof(struct cpu, jmp_cache);
     struct emit_operand entry = { .kind = EMIT_GS, .base = H_NONE, .index = T_ADDR, .scale = 3 };
     struct emit *e = &t->e;
 
-    t->ended = true;
-    t_flags_exit(t);
-    if (!t->chaining) {
-        emit_jmp_to(e, t->thunks.leave_at);
-        return;
-    }
     t_requests(t);
-    emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
+    miss[0] = emit_jcc(e, EMIT_NE);
     emit_mov(e, T_ADDR, T_TMP);
     emit_op(e, 0, 0xC1, 3, 5, emit_reg(T_ADDR)); /* shr */
     emit_byte(e, JMP_CACHE_BITS);
@@ -315,19 +203,57 @@ void t_exit_indirect(struct t *t)
         (struct emit_operand){ .kind = EMIT_MEM, .base = T_ADDR, .index = T_ADDR, .scale = 1 });
     entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, rip);
     emit_op(e, 0, 0x3B, 3, T_TMP, entry);
-    emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
+    miss[1] = emit_jcc(e, EMIT_NE);
     entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, key);
     emit_load(e, T_VAL, entry);
     emit_op(e, 0, 0x3B, 3, T_VAL, GS(jmp_key));
-    emit_jcc_to(e, EMIT_NE, t->thunks.leave_at);
+    miss[2] = emit_jcc(e, EMIT_NE);
     entry.disp = cache + (i32)offsetof(struct jmp_cache_entry, block);
     emit_load(e, T_ADDR, entry);
     emit_load(e, T_ADDR, emit_mem(T_ADDR, offsetof(struct block, code)));
     emit_op(e, 0, 0x85, 3, T_ADDR, emit_reg(T_ADDR)); /* test */
-    emit_jcc_to(e, EMIT_E, t->thunks.leave_at);
-    emit_group1(e, 0, 4, 3, emit_reg(T_TMP), -4096);
-    emit_store(e, GS(page_rip), T_TMP);
-    emit_op(e, 0, 0xFF, 2, 4, emit_reg(T_ADDR)); /* jmp */
+    miss[3] = emit_jcc(e, EMIT_E);
+    return 4;
+}
+
+static void t_pop_stack(struct t *t, i32 pop)
+{
+    if (pop)
+        emit_lea(&t->e, 3, T_RSP, emit_mem(T_RSP, pop));
+}
+
+void t_canonical(struct t *t)
+{
+    t_flags_spare(t, t->live_in);
+    emit_mov(&t->e, T_VAL, T_TMP);
+    emit_op(&t->e, 0, 0xC1, 3, 7, emit_reg(T_VAL)); /* sar */
+    emit_byte(&t->e, 47);
+    emit_group1(&t->e, 0, 0, 3, emit_reg(T_VAL), 1);
+    emit_group1(&t->e, 0, 7, 3, emit_reg(T_VAL), 1);
+    t_slow_if(t, EMIT_A);
+}
+
+void t_exit_indirect(struct t *t, i32 pop, bool check)
+{
+    struct emit *e = &t->e;
+    unsigned misses = 0;
+    u8 *miss[4];
+
+    t->ended = true;
+    t_flags_memory(t);
+    if (t->chaining) {
+        misses = t_lookup(t, miss);
+        t_pop_stack(t, pop);
+        emit_group1(e, 0, 4, 3, emit_reg(T_TMP), -4096);
+        emit_store(e, GS(page_rip), T_TMP);
+        emit_op(e, 0, 0xFF, 2, 4, emit_reg(T_ADDR)); /* jmp */
+    }
+    for (unsigned i = 0; i < misses; i++)
+        emit_patch(e, miss[i], e->at);
+    if (check)
+        t_canonical(t);
+    t_pop_stack(t, pop);
+    emit_jmp_to(e, t->thunks.leave_at);
 }
 
 static void t_exit_page(struct t *t, i64 delta)
@@ -335,7 +261,11 @@ static void t_exit_page(struct t *t, i64 delta)
     struct t_exit *x = &t->exits[t->exit_count++];
     struct emit *e = &t->e;
 
-    *x = (struct t_exit){ .delta = delta };
+    if (t->chaining && delta <= 0 && !t->recipe.kind)
+        t_flags_memory(t);
+    *x = (struct t_exit){ .delta = delta,
+                          .recipe = t_flags_recipe(t),
+                          .host = t->host && !t->memory && (delta > 0 || !t->chaining) };
     t->data -= sizeof(struct trans_exit);
     x->record = (struct trans_exit *)(void *)t->data;
     if (!t->chaining) {
@@ -357,32 +287,34 @@ void t_exit_direct(struct t *t, i64 delta)
     i64 at = (i64)(t->b->offset & 0xFFF) + delta;
 
     t->ended = true;
-    t_flags_exit(t);
     if (at >= 0 && at < (i64)RAM_PAGE_SIZE) {
         t_exit_page(t, delta);
         return;
     }
     if (at != (i32)at)
         t->e.conflict = true;
+    t_flags_memory(t);
     emit_load(&t->e, T_TMP, GS(page_rip));
     emit_lea(&t->e, 3, T_TMP, emit_mem(T_TMP, (i32)at));
-    t_exit_indirect(t);
+    t_exit_indirect(t, 0, false);
 }
 
-/* `stored` bytes, and the rest of the block needs `fpu`. */
-static void t_call_thunk(struct t *t, unsigned index, unsigned stored, unsigned fpu,
-                         const u8 *thunk)
+static void t_call_help(struct t *t, u32 what)
 {
-    emit_mov_imm(&t->e, T_TMP, (u64)(uintptr_t)t->b);
-    emit_mov_imm(&t->e, T_VAL, index | stored << 16 | fpu << (16 + MORE_FPU_SHIFT));
-    emit_call_to(&t->e, thunk);
+    emit_mov_imm(&t->e, T_VAL, what);
+    emit_call_to(&t->e, t->help);
+}
+
+static u32 t_fpu_after(const struct t *t, unsigned index)
+{
+    return (u32)t->fpu_needs[index + 1] << HELP_FPU_SHIFT;
 }
 
 void t_exit_handler(struct t *t)
 {
     t->ended = true;
-    t_flags_exit(t);
-    t_call_thunk(t, t->index, 0, 0, t->thunks.slow);
+    t_flags_memory(t);
+    t_call_help(t, t->index);
 }
 
 /* --- Out of line --- */
@@ -392,25 +324,51 @@ static void t_make_stub(struct t *t, const struct t_stub *s)
     struct emit *e = &t->e;
 
     emit_patch(e, s->jump, e->at);
+    if (s->recipe.kind) {
+        t_recipe_emit(e, &s->recipe);
+        t_flags_store(e);
+    }
     if (s->fpu)
-        t_call_thunk(t, 0, 0, t->fpu_needs[0], t->thunks.fpu);
+        t_call_help(t, HELP_ENTER | (u32)t->fpu_needs[0] << HELP_FPU_SHIFT);
+    else if (s->rest)
+        t_call_help(t, s->index | HELP_REST);
     else
-        t_call_thunk(t, s->index, s->stored, t->fpu_needs[s->index + 1],
-                     s->stored ? t->thunks.stored : t->thunks.slow);
+        t_call_help(t, s->index | (u32)s->stored << HELP_STORED_SHIFT | t_fpu_after(t, s->index));
+    if (s->rest)
+        return;
     if (s->load_flags)
         t_flags_load(e);
     if (s->resume)
         emit_jmp_to(e, s->resume);
 }
 
+/* The flags to memory, and on through the record. NULL: they are there. */
+static const u8 *t_make_save(struct t *t, const struct t_exit *x)
+{
+    struct emit *e = &t->e;
+    const u8 *save = e->at;
+
+    if (!x->host && !x->recipe.kind)
+        return NULL;
+    if (!x->host)
+        t_recipe_emit(e, &x->recipe);
+    t_flags_store(e);
+    emit_byte(e, 0xFF); /* jmp [rip + ...] */
+    emit_byte(e, 0x25);
+    emit_u32(e, 0);
+    emit_patch(e, e->at - 4, (const u8 *)&x->record->saved);
+    return save;
+}
+
 static void t_make_exit(struct t *t, const struct t_exit *x)
 {
     const struct codebuf *code = &t->translator->code;
     struct emit *e = &t->e;
-    const u8 *stub = e->at;
+    const u8 *save = t_make_save(t, x), *stub = e->at;
+    struct trans_exit r = { .stub = (u64)(uintptr_t)codebuf_exec(code, stub) };
 
     for (unsigned i = 0; i < x->jumps; i++)
-        emit_patch(e, x->jump[i], stub);
+        emit_patch(e, x->jump[i], save ? save : stub);
     emit_load(e, T_ADDR, GS(page_rip));
     emit_lea(e, 3, T_ADDR, emit_mem(T_ADDR, (i32)((i64)(t->b->offset & 0xFFF) + x->delta)));
     emit_store(e, GS(rip), T_ADDR);
@@ -418,8 +376,10 @@ static void t_make_exit(struct t *t, const struct t_exit *x)
     emit_jmp_to(e, t->thunks.leave);
     if (e->overflow)
         return;
-    *x->record = (struct trans_exit){ .slot = (u64)(uintptr_t)codebuf_exec(code, stub),
-                                      .stub = (u64)(uintptr_t)codebuf_exec(code, stub) };
+    r.save = save ? (u64)(uintptr_t)codebuf_exec(code, save) : 0;
+    r.slot = save ? r.save : r.stub;
+    r.saved = r.stub;
+    *x->record = r;
 }
 
 /* --- Thunks: entry, exit, and the way to the helpers above --- */
@@ -445,6 +405,7 @@ static void t_thunk_enter(struct emit *e)
         t_push_pop(e, 0x50, thunk_saved[i]);
     emit_group1(e, 0, 5, 3, emit_reg(H_RSP), 8);
     emit_mov(e, T_VAL, H_RDI);
+    t_flags_to_code(e);
     t_move_registers(e, false);
     emit_op(e, 0, 0xFF, 2, 4, emit_reg(T_VAL)); /* jmp */
 }
@@ -465,6 +426,7 @@ static void t_thunk_leave(struct emit *e, const struct t_thunks *thunks, bool st
 {
     if (!stored) {
         t_move_registers(e, true);
+        t_flags_to_interpreter(e);
         t_save_fpu(e, thunks);
     }
     emit_mov(e, H_RAX, T_VAL);
@@ -474,22 +436,20 @@ static void t_thunk_leave(struct emit *e, const struct t_thunks *thunks, bool st
     emit_byte(e, 0xC3);
 }
 
-/* Call helper(cpu, T_TMP, low half of T_VAL, T_ADDR, high half of T_VAL). True: drop the return address and leave. */
-static void t_thunk_helper(struct emit *e, const struct t_thunks *thunks, uintptr_t helper)
+/* Call trans_help(cpu, T_TMP, T_VAL, T_ADDR). True: drop the return address and leave. */
+static void t_thunk_help(struct emit *e, const struct t_thunks *thunks)
 {
     u8 *leave, *skip;
 
     t_move_registers(e, true);
+    t_flags_to_interpreter(e);
     emit_group1(e, 0, 5, 3, emit_reg(H_RSP), 8);
     t_save_fpu(e, thunks);
     emit_load(e, H_RDI, GS(self));
     emit_mov(e, H_RSI, T_TMP);
-    emit_op_mixed(e, 0, 0x0FB7, 2, false, H_RDX, false, emit_reg(T_VAL)); /* movzx */
+    emit_mov(e, H_RDX, T_VAL);
     emit_mov(e, H_RCX, T_ADDR);
-    emit_mov(e, H_R8, T_VAL);
-    emit_op(e, 0, 0xC1, 2, 5, emit_reg(H_R8)); /* shr */
-    emit_byte(e, 16);
-    emit_mov_imm(e, H_RAX, helper);
+    emit_mov_imm(e, H_RAX, (u64)(uintptr_t)trans_help);
     emit_op(e, 0, 0xFF, 2, 2, emit_reg(H_RAX)); /* call */
     emit_group1(e, 0, 0, 3, emit_reg(H_RSP), 8);
     emit_op(e, 0, 0x84, 0, H_RAX, emit_reg(H_RAX)); /* test al, al */
@@ -499,6 +459,7 @@ static void t_thunk_helper(struct emit *e, const struct t_thunks *thunks, uintpt
     skip = emit_jcc(e, EMIT_E);
     emit_call_to(e, thunks->fpu_load);
     emit_patch(e, skip, e->at);
+    t_flags_to_code(e);
     t_move_registers(e, false);
     emit_byte(e, 0xC3);
     emit_patch(e, leave, e->at);
@@ -519,12 +480,8 @@ static void trans_make_thunks(struct translator *tr)
     emit_op(&e, 0, 0x31, 2, T_VAL, emit_reg(T_VAL)); /* xor */
     tr->thunks.leave = e.at;
     t_thunk_leave(&e, &tr->thunks, false);
-    tr->thunks.slow = e.at;
-    t_thunk_helper(&e, &tr->thunks, (uintptr_t)trans_slow);
-    tr->thunks.stored = e.at;
-    t_thunk_helper(&e, &tr->thunks, (uintptr_t)trans_stored);
-    tr->thunks.fpu = e.at;
-    t_thunk_helper(&e, &tr->thunks, (uintptr_t)trans_fpu);
+    tr->thunks.help = e.at;
+    t_thunk_help(&e, &tr->thunks);
     assert(!e.overflow && !e.conflict);
 }
 
@@ -575,9 +532,10 @@ static void t_by_handler(struct t *t)
         t_exit_handler(t);
         return;
     }
-    t_flags_spare(t, (u32)FLAGS_ARITH);
-    t_call_thunk(t, t->index, 0, t->fpu_needs[t->index + 1], t->thunks.slow);
-    t->memory = true;
+    t_flags_memory(t);
+    t_call_help(t, t->index | t_fpu_after(t, t->index));
+    t->host = false;
+    t->recipe.kind = T_RECIPE_NONE;
 }
 
 /* The stubs made by the instruction go on after it. */
@@ -586,34 +544,71 @@ static void t_resume(struct t *t, unsigned first_stub)
     for (unsigned i = first_stub; i < t->stub_count; i++) {
         struct t_stub *s = &t->stubs[i];
 
+        /* The code behind it counts on the group that was opened. */
+        if (t->opened && !s->stored)
+            s->rest = true;
         s->resume = t->ended && !s->stored ? NULL : s->resume ? s->resume : t->e.at;
         s->load_flags = t->host && t->live && !t->ended;
     }
 }
 
-static void t_insn(struct t *t)
+/* What an attempt at an instruction changes. */
+struct t_undo {
+    struct emit e;
+    unsigned stub_count;
+    u8 *data;
+    bool host, memory;
+    struct t_recipe recipe;
+    u32 open; /* groups */
+};
+
+static struct t_undo t_remember(const struct t *t)
+{
+    struct t_undo undo = { t->e, t->stub_count, t->data, t->host, t->memory, t->recipe, 0 };
+
+    for (unsigned i = 0; i < t->group_count; i++)
+        undo.open |= (u32)t->groups[i].open << i;
+    return undo;
+}
+
+static void t_restore(struct t *t, const struct t_undo *undo)
+{
+    t->e = undo->e;
+    t->stub_count = undo->stub_count;
+    t->exit_count = 0;
+    t->data = undo->data;
+    t->host = undo->host;
+    t->memory = undo->memory;
+    t->recipe = undo->recipe;
+    for (unsigned i = 0; i < t->group_count; i++)
+        t->groups[i].open = undo->open >> i & 1;
+    t->ended = t->opened = false;
+}
+
+static void t_insn(struct t *t, const struct t_row *row)
 {
     const struct insn *in = t->in;
-    const struct t_row *row = &t->rows[in->row];
+    const struct t_undo undo = t_remember(t);
     unsigned first_stub = t->stub_count;
-    struct emit before = t->e;
-    bool host = t->host, memory = t->memory;
-    u8 *data = t->data;
+    u32 clobbers = t_clobbers(in, row);
 
     t_describe(t, in);
     t->live_in = t->lives[t->index];
     t->live = t->lives[t->index + 1];
-    if (row->make)
+    t->opened = t->recipe_new = false;
+    t->group = NULL;
+    if (row->make) {
+        t_flags_lose_registers(t, clobbers);
         row->make(t, in, row->arg);
+    }
     if (!row->make || t->e.conflict) {
-        t->e = before;
-        t->stub_count = first_stub;
-        t->exit_count = 0;
-        t->data = data;
-        t->host = host;
-        t->memory = memory;
-        t->ended = false;
+        t_restore(t, &undo);
         t_by_handler(t);
+        t_registers_lost(t, ~0u >> (32 - GPR_COUNT));
+    } else {
+        t_registers_change(t, in, row);
+        if (!t->recipe_new && t->recipe.regs & clobbers)
+            t->recipe.kind = T_RECIPE_NONE;
     }
     t_resume(t, first_stub);
 }
@@ -622,8 +617,6 @@ static void t_body(struct t *t)
 {
     const struct block *b = t->b;
 
-    t_liveness(t);
-    t_fpu_needs(t);
     t->memory = true;
     emit_group1(&t->e, 0, 0, 3, GS(icount), b->count);
     if (t->translator->counting)
@@ -631,7 +624,7 @@ static void t_body(struct t *t)
     t_fpu_begin(t);
     for (t->index = 0; t->index < b->count; t->index++) {
         t->in = &b->insns[t->index];
-        t_insn(t);
+        t_insn(t, &t->rows[t->in->row]);
     }
     if (!t->ended)
         t_exit_direct(t, b->size);
@@ -644,8 +637,42 @@ static void t_body(struct t *t)
 /* Blocks of 64-bit code that lie on one page of RAM. */
 static bool trans_fits(const struct block *b)
 {
-    return (b->mode & MODE_CS_L) && !(b->mode & MODE_STEP) && b->offset != BLOCK_NOWHERE &&
-           b->offset2 == BLOCK_NOWHERE && !b->stale;
+    return (b->mode & MODE_CS_L) && !(b->mode & MODE_STEP) && t_context(b->mode) != MMU_CHECKED &&
+           b->offset != BLOCK_NOWHERE && b->offset2 == BLOCK_NOWHERE && !b->stale;
+}
+
+static void t_begin(struct t *t, struct translator *tr, const struct block *b, u8 *start, u8 *limit)
+{
+    memset(t, 0, offsetof(struct t, lives));
+    t->e = (struct emit){ .at = start, .end = limit - 1024 };
+    t->translator = tr;
+    t->b = b;
+    t->rows = tr->rows;
+    t->thunks = tr->thunks;
+    t->chaining = tr->chaining;
+    t->alone = tr->soft->machine->vcpu_count == 1;
+    t->stub_count = t->exit_count = 0;
+    t->x87_paged = false;
+    t->ended = false;
+    t->data = limit;
+    t_liveness(t);
+    t_fpu_needs(t);
+    t_groups_find(t);
+    t->help = t->e.at;
+    emit_mov_imm(&t->e, T_TMP, (u64)(uintptr_t)b);
+    emit_jmp_to(&t->e, t->thunks.help);
+}
+
+/* The block has its code: up to t->e.at, entered at `entry`. */
+static void t_finish(struct t *t, struct block *b, const u8 *entry)
+{
+    for (unsigned i = 0; i < t->exit_count; i++)
+        t->exits[i].record->owner = b;
+    b->exits = t->exit_count ? (struct trans_exit *)(void *)t->data : NULL;
+    b->exit_count = (u8)t->exit_count;
+    b->flags_dead = !t->lives[0] && !t->fpu_needs[0];
+    atomic_store_explicit(&b->code, codebuf_exec(&t->translator->code, entry),
+                          memory_order_release);
 }
 
 /* Tell whoever looks on of new code. */
@@ -664,6 +691,7 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
 {
     struct codebuf *code = &tr->code;
     u8 *start = codebuf_start(code, half), *limit = codebuf_limit(code, half);
+    const u8 *entry;
     struct t t;
 
     if (!trans_fits(b))
@@ -672,30 +700,17 @@ enum trans_result trans_block(struct translator *tr, struct block *b, unsigned h
         tr->stats.full++;
         return TRANS_FULL;
     }
-    memset(&t, 0, offsetof(struct t, lives));
-    t.e = (struct emit){ .at = start, .end = limit - 1024 };
-    t.translator = tr;
-    t.b = b;
-    t.rows = tr->rows;
-    t.thunks = tr->thunks;
-    t.chaining = tr->chaining;
-    t.stub_count = t.exit_count = 0;
-    t.x87_paged = false;
-    t.ended = false;
-    t.data = limit;
+    t_begin(&t, tr, b, start, limit);
+    entry = t.e.at;
     t_body(&t);
     if (t.e.overflow || t.e.conflict)
         return TRANS_UNFIT;
-    for (unsigned i = 0; i < t.exit_count; i++)
-        t.exits[i].record->owner = b;
-    b->exits = t.exit_count ? (struct trans_exit *)(void *)t.data : NULL;
-    b->exit_count = (u8)t.exit_count;
+    t_finish(&t, b, entry);
     code->used[half] += align_up((u64)(t.e.at - start), 16);
     code->data[half] += (u64)(limit - t.data);
     tr->stats.blocks++;
     tr->stats.bytes += (u64)(t.e.at - start);
     trans_report(tr, b, start, (size_t)(t.e.at - start), rip);
-    atomic_store_explicit(&b->code, codebuf_exec(code, start), memory_order_release);
     return TRANS_DONE;
 }
 
@@ -707,7 +722,8 @@ static void trans_unlink(struct trans_exit *x)
 
     if (!x->target)
         return;
-    __atomic_store_n(&x->slot, x->stub, __ATOMIC_RELAXED);
+    __atomic_store_n(&x->slot, x->save ? x->save : x->stub, __ATOMIC_RELAXED);
+    __atomic_store_n(&x->saved, x->stub, __ATOMIC_RELAXED);
     at = &x->target->incoming;
     while (*at != x)
         at = &(*at)->next;
@@ -734,7 +750,9 @@ void trans_link(struct translator *t, struct trans_exit *x, struct block *target
     x->target = target;
     x->next = target->incoming;
     target->incoming = x;
-    __atomic_store_n(&x->slot, (u64)(uintptr_t)code, __ATOMIC_RELEASE);
+    __atomic_store_n(&x->saved, (u64)(uintptr_t)code, __ATOMIC_RELEASE);
+    if (!x->save || target->flags_dead)
+        __atomic_store_n(&x->slot, (u64)(uintptr_t)code, __ATOMIC_RELEASE);
     t->stats.links++;
 }
 

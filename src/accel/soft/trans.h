@@ -12,9 +12,9 @@
  *   cpu->gpr[R12..15] the guest's R12 to R15, always in memory
  *   cpu->page_rip     linear address of the page that the running block lies on
  *
- * At a block's entry and exits, and at each instruction that can fault, all arithmetic flags are in
- * cpu->aflags. Between
- * these they are in the host's flags, in memory, or (when overwritten before the next of these places) nowhere.
+ * At a block's entry and exits all arithmetic flags are in cpu->raw_flags, unless the entered block overwrites them before
+ * anything can see them. Between these they are in the host's flags, in memory, to be computed from registers, or (when
+ * overwritten before anything can see them) nowhere: t_flags.c.
  *
  * Whatever the fast path of an instruction cannot do is done by the interpreter's handler, called with all registers in
  * struct cpu (trans_slow): faults, devices, page crossings.
@@ -34,15 +34,14 @@ struct soft;
 struct translator;
 
 /*
- * A direct jump out of a block to another block of the same page. The code jumps through `slot`, which holds
- * `stub` (back
- * to the run loop) or the target's entry. In the code buffer, by its written address; protected by the block
- * cache's lock,
- * but for reads of `slot` by running code.
+ * A direct jump out of a block to another block of the same page. The code jumps through `slot`, which holds `stub` (back
+ * to the run loop) or the target's entry. When the flags are not in memory yet, `save` puts them there and goes on through
+ * `saved`; a target that overwrites them all is entered without. In the code buffer, by its written address; protected by
+ * the block cache's lock, but for reads of the slots by running code.
  */
 struct trans_exit {
-    u64 slot;
-    u64 stub;
+    u64 slot, saved;
+    u64 stub, save; /* 0: the flags are in memory */
     struct block *owner;
     struct block *target;    /* NULL: not linked */
     struct trans_exit *next; /* of the target's incoming ones */

@@ -105,8 +105,7 @@ static inline void test_net_receive(struct test_net *t)
 static inline bool test_net_send(struct test_net *t, const void *frame, size_t size)
 {
     u8 header[NET_HEADER_MAX] = { 0 };
-    const struct iovec iov[] = { { header, t->header },
-                                 { (void *)(uintptr_t)frame, size } };
+    const struct iovec iov[] = { { header, t->header }, { (void *)(uintptr_t)frame, size } };
     bool sent = net_send(t->net, 0, iov, 2);
 
     net_flush(t->net);

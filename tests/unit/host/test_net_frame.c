@@ -67,9 +67,9 @@ static void a_checksum_outside_of_the_frame_is_refused(void **state)
         size_t size;
         bool ok;
     } rows[] = {
-        { 34, 16, 52, true },   { 34, 16, 51, false },       { 34, 16, 0, false },
-        { 0, 0, 2, true },      { 0xFFFF, 0xFFFF, 64, false }, { 0xFFFF, 1, 64, false },
-        { 0, 0xFFFF, 64, false }, { 62, 0, 64, true },         { 63, 0, 64, false },
+        { 34, 16, 52, true },     { 34, 16, 51, false },         { 34, 16, 0, false },
+        { 0, 0, 2, true },        { 0xFFFF, 0xFFFF, 64, false }, { 0xFFFF, 1, 64, false },
+        { 0, 0xFFFF, 64, false }, { 62, 0, 64, true },           { 63, 0, 64, false },
     };
     u8 frame[64] = { 0 };
 
@@ -155,19 +155,19 @@ static void what_is_unusual_is_no_segment(void **state)
         unsigned at;
         u8 value;
     } rows[] = {
-        { 12, 9 },           /* not IP */
-        { 14, 0x46 },        /* IP options */
-        { 14 + 6, 0x20 },    /* a fragment */
-        { 14 + 7, 1 },       /* a fragment */
-        { 14 + 9, 17 },      /* UDP */
-        { 14 + 2, 0xFF },    /* longer than the frame */
-        { 14 + 3, 40 },      /* without data */
-        { 14 + 3, 10 },      /* shorter than its headers */
-        { 34 + 12, 0x40 },   /* a header that is too short */
-        { 34 + 12, 0xF0 },   /* a header longer than the packet: see below */
-        { 34 + 13, 0x11 },   /* FIN */
-        { 34 + 13, 0x12 },   /* SYN */
-        { 34 + 13, 0x00 },   /* no ACK */
+        { 12, 9 },         /* not IP */
+        { 14, 0x46 },      /* IP options */
+        { 14 + 6, 0x20 },  /* a fragment */
+        { 14 + 7, 1 },     /* a fragment */
+        { 14 + 9, 17 },    /* UDP */
+        { 14 + 2, 0xFF },  /* longer than the frame */
+        { 14 + 3, 40 },    /* without data */
+        { 14 + 3, 10 },    /* shorter than its headers */
+        { 34 + 12, 0x40 }, /* a header that is too short */
+        { 34 + 12, 0xF0 }, /* a header longer than the packet: see below */
+        { 34 + 13, 0x11 }, /* FIN */
+        { 34 + 13, 0x12 }, /* SYN */
+        { 34 + 13, 0x00 }, /* no ACK */
     };
     struct net_segment s;
     u8 frame[300];

@@ -250,9 +250,9 @@ static void a_client_tries_again(void **state)
 
 static void errors_of_sockets_are_told(void **state)
 {
-    struct net_config none = {
-        .text = "-netdev x", .kind = NET_STREAM, .remote = { .path = other_path }
-    };
+    struct net_config none = { .text = "-netdev x",
+                               .kind = NET_STREAM,
+                               .remote = { .path = other_path } };
     struct net_config bad_fd = stream_of_fd(999);
     struct net_config folder = {
         .text = "-netdev x", .kind = NET_STREAM, .server = true, .local = { .path = dir }

@@ -2,6 +2,7 @@
 /* Tap devices, in a network namespace of the test's own; skipped where the host does not let us make one. */
 #include "unit/host/test_net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
@@ -13,7 +14,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include "base/bytes.h"

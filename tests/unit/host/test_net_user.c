@@ -86,8 +86,8 @@ static size_t make_udp(u8 *frame, const char *from, const char *to, u16 sport, u
 
 static void say_hello(struct test_net *t)
 {
-    static const u8 arp[] = "\xFF\xFF\xFF\xFF\xFF\xFF" MAC "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01" MAC SELF
-                            "\0\0\0\0\0\0" HOST;
+    static const u8 arp[] = "\xFF\xFF\xFF\xFF\xFF\xFF" MAC
+                            "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01" MAC SELF "\0\0\0\0\0\0" HOST;
     u8 *frame;
 
     assert_true(test_net_send(t, arp, sizeof(arp) - 1));
@@ -123,8 +123,8 @@ static void dhcp_gives_the_first_address(void **state)
     memcpy(dhcp, "\x01\x01\x06\x00\x12\x34\x56\x78", 8); /* BOOTREQUEST, Ethernet, xid */
     memcpy(dhcp + 28, MAC, 6);
     memcpy(dhcp + 236, "\x63\x82\x53\x63\x35\x01\x01\xFF", 8); /* cookie, DISCOVER, end */
-    assert_true(test_net_send(
-        &t, frame, make_udp(frame, "\0\0\0\0", "\xFF\xFF\xFF\xFF", 68, 67, 300)));
+    assert_true(
+        test_net_send(&t, frame, make_udp(frame, "\0\0\0\0", "\xFF\xFF\xFF\xFF", 68, 67, 300)));
     reply = receive_type(&t, 0x0800) + 42;
     assert_int_equal(reply[0], 2);
     assert_memory_equal(reply + 4, "\x12\x34\x56\x78", 4);
@@ -220,9 +220,8 @@ static void a_forwarded_port_knocks_at_the_guest(void **state)
     close(fd);
     config_init_user(&config);
     config.user.hostfwd_count = 1;
-    config.user.hostfwds[0] = (struct net_forward){ .host_port = port,
-                                                    .guest_port = 22,
-                                                    .target = (char[]){ "rule" } };
+    config.user.hostfwds[0] =
+        (struct net_forward){ .host_port = port, .guest_port = 22, .target = (char[]){ "rule" } };
     memcpy(&config.user.hostfwds[0].host, "\x7f\0\0\1", 4);
     memcpy(&config.user.hostfwds[0].guest, SELF, 4);
     start(&t, &config);
@@ -264,8 +263,7 @@ static void rules_that_cannot_be_are_told(void **state)
     assert_non_null(strstr(t.err.text, "host forwarding rule 'the rule'"));
     config_init_user(&config);
     config.user.guestfwd_count = 1;
-    config.user.guestfwds[0] =
-        (struct net_forward){ .guest_port = 80, .target = command };
+    config.user.guestfwds[0] = (struct net_forward){ .guest_port = 80, .target = command };
     memcpy(&config.user.guestfwds[0].guest, "\xc0\xa8\x00\x01", 4);
     assert_false(test_net_open(&t, &config));
     assert_non_null(strstr(t.err.text, "guest forwarding"));
@@ -288,8 +286,7 @@ static void nonsense_is_survived(void **state)
 
         for (size_t k = 0; k < size; k++, x = x * 6364136223846793005u + 1442695040888963407u)
             frame[k] = (u8)(x >> 56);
-        make_eth(frame, "\x52\x55\x0a\x00\x02\x02",
-                 (unsigned[]){ 0x0800, 0x86DD, 0x0806 }[i % 3]);
+        make_eth(frame, "\x52\x55\x0a\x00\x02\x02", (unsigned[]){ 0x0800, 0x86DD, 0x0806 }[i % 3]);
         frame[ETH] = i % 3 ? 0x60 : 0x45;
         assert_true(test_net_send(&t, frame, size));
     }

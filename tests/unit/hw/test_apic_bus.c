@@ -304,6 +304,54 @@ static void all_listeners_hear_an_eoi(void **state)
     assert_int_equal(second, 0x77);
 }
 
+/* --- LAPICs of the accelerator --- */
+
+struct remote {
+    unsigned count;
+    gpa addr;
+    u32 data;
+};
+
+static void remote_send(void *arg, gpa addr, u32 data)
+{
+    struct remote *remote = arg;
+
+    remote->count++;
+    remote->addr = addr;
+    remote->data = data;
+}
+
+static void a_remote_gets_messages_as_msis(void **state)
+{
+    struct fake_cpus *cpus = *state;
+    struct remote remote = { 0 };
+    struct apic_message level = {
+        .dest = 3, .logical = true, .level = true, .mode = APIC_MODE_LOWEST, .vector = 0x51
+    };
+
+    apic_bus_set_remote(&cpus->bus, (struct apic_remote){ remote_send, &remote });
+    assert_int_equal(sent_to(cpus, 2, false), 0);
+    assert_int_equal(remote.count, 1);
+    assert_int_equal(remote.addr, 0xFEE02000);
+    assert_int_equal(remote.data, 0x50);
+    apic_bus_send(&cpus->bus, &level);
+    assert_int_equal(remote.addr, 0xFEE03004);
+    assert_int_equal(remote.data, 0xC151);
+    assert_int_equal(sent_to(cpus, APIC_DEST_ALL, false), 0);
+    assert_int_equal(remote.addr, 0xFEEFF000);
+}
+
+static void a_remote_gets_msis_as_they_were(void **state)
+{
+    struct fake_cpus *cpus = *state;
+    struct remote remote = { 0 };
+
+    apic_bus_set_remote(&cpus->bus, (struct apic_remote){ remote_send, &remote });
+    apic_bus_msi(&cpus->bus, 0xFEE01000, 0x0442);
+    assert_int_equal(remote.addr, 0xFEE01000);
+    assert_int_equal(remote.data, 0x0442);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +374,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(msi_delivers_nmis, setup, teardown),
         cmocka_unit_test_setup_teardown(msi_window_is_a_region, setup, teardown),
         cmocka_unit_test_setup_teardown(all_listeners_hear_an_eoi, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_remote_gets_messages_as_msis, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_remote_gets_msis_as_they_were, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

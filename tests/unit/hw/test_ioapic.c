@@ -654,6 +654,91 @@ static void random_accesses_keep_the_invariants(void **state)
     assert_int_equal(reg_read(env->io, 1), 0x00170020);
 }
 
+/* ---- Routes of an accelerator with the LAPICs ---- */
+
+struct routed {
+    unsigned published, fired;
+    unsigned gsi, fired_gsi;
+    gpa addr;
+    u32 data;
+};
+
+static void routed_publish(void *arg, unsigned gsi, gpa addr, u32 data)
+{
+    struct routed *r = arg;
+
+    r->published++;
+    r->gsi = gsi;
+    r->addr = addr;
+    r->data = data;
+}
+
+static void routed_fire(void *arg, unsigned gsi)
+{
+    struct routed *r = arg;
+
+    r->fired++;
+    r->fired_gsi = gsi;
+}
+
+/* The second I/O APIC, with routes. */
+static void use_routes(struct env *env, struct routed *r)
+{
+    struct ioapic_config config = { .bus = &env->cpus->bus,
+                                    .routes = { routed_publish, routed_fire, r },
+                                    .gsi_base = 24,
+                                    .clock = &env->cpus->clock,
+                                    .loop = env->cpus->loop,
+                                    .id = 1 };
+
+    ioapic_done(env->io);
+    env->cpus->bus.listener_count = 0;
+    env->io = ioapic_new(&config);
+}
+
+static void a_masked_entry_is_not_published(void **state)
+{
+    struct routed r = { 0 };
+
+    use_routes(*state, &r);
+    route(*state, 5, MASKED | 0x55, 1);
+    assert_int_equal(r.published, 0);
+}
+
+static void an_unmasked_entry_is_published_and_fires_by_its_gsi(void **state)
+{
+    struct env *env = *state;
+    struct routed r = { 0 };
+
+    use_routes(env, &r);
+    route(env, 5, 0x55, 1);
+    assert_int_equal(r.gsi, 29);
+    assert_int_equal(r.addr, 0xFEE01000);
+    assert_int_equal(r.data, 0x55);
+    line(env, 5, true);
+    assert_int_equal(r.fired, 1);
+    assert_int_equal(r.fired_gsi, 29);
+    assert_int_equal(take(env, 1), -1); /* nothing went over the bus */
+    line(env, 5, false);
+    assert_int_equal(r.fired, 1);
+}
+
+static void a_high_level_is_published_before_it_fires(void **state)
+{
+    struct env *env = *state;
+    struct routed r = { 0 };
+
+    use_routes(env, &r);
+    line(env, 7, true);
+    assert_int_equal(r.fired, 0);
+    route(env, 7, LEVEL | 0x66, 0);
+    assert_int_equal(r.data, 0xC066);
+    assert_int_equal(r.fired, 1);
+    assert_true(low_half(env, 7) & REMOTE_IRR);
+    apic_bus_eoi(&env->cpus->bus, 0x66);
+    assert_int_equal(r.fired, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -691,6 +776,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(levels_are_never_lost_between_two_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(random_accesses_keep_the_invariants, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_masked_entry_is_not_published, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unmasked_entry_is_published_and_fires_by_its_gsi, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_high_level_is_published_before_it_fires, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static void assert_common(struct sys *s)
     assert_int_equal(cpu->msr.efer, 0);
     assert_int_equal(cpu->msr.kvm_system_time, 0);
     assert_int_equal(cpu->cpl, 0);
-    assert_int_equal(cpu->mode, 0);
+    assert_int_equal(cpu->mode, MMU_KERNEL << MODE_CONTEXT_SHIFT);
     assert_false(cpu->shadow || cpu->nmi_blocked || cpu->intr_waiting || cpu->db_pending);
 }
 

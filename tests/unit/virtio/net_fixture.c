@@ -304,8 +304,7 @@ u8 nf_control(struct nf *f, u8 class, u8 command, const void *data, size_t size)
 {
     unsigned queue = f->v->queue_count - 1;
     u64 at = NF_DATA + MIB(2);
-    const struct iovec parts[] = { nf_part(at, 2), nf_part(at + 16, size),
-                                   nf_part(at + 8, 1) };
+    const struct iovec parts[] = { nf_part(at, 2), nf_part(at + 16, size), nf_part(at + 8, 1) };
     u8 *ack = nf_at(f, at + 8);
 
     nf_at(f, at)[0] = class;

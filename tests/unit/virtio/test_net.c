@@ -127,10 +127,8 @@ static void values_that_cannot_be_are_refused(void **state)
         struct nic_config config;
         const char *text;
     } rows[] = {
-        { { .mac = { 1 } }, "multicast" },
-        { { .mtu = 67 }, "host_mtu" },
-        { { .mtu = 70000 }, "host_mtu" },
-        { { .rx_size = 100 }, "rx_queue_size" },
+        { { .mac = { 1 } }, "multicast" },      { { .mtu = 67 }, "host_mtu" },
+        { { .mtu = 70000 }, "host_mtu" },       { { .rx_size = 100 }, "rx_queue_size" },
         { { .tx_size = 32 }, "tx_queue_size" },
     };
     struct error err;
