@@ -2,8 +2,9 @@
 /*
  * The 9P transport: one queue of requests, each with room for its answer.
  *
- * A request goes to a worker thread and comes back through a list that the loop thread empties. A Tflush is answered
- * when the request that it names has been; a reset waits until the workers are done.
+ * A request goes to a worker thread, which answers it if the device is not busy; otherwise it comes back through a list
+ * that the loop thread empties. A Tflush is answered when the request that it names has been; a reset waits, with the
+ * device locked, until the workers are done.
  */
 #include "virtio/p9.h"
 
@@ -84,7 +85,7 @@ static struct p9_req *p9_take_req(struct p9 *p9)
     return req;
 }
 
-/* ---- Answers, on the loop thread ---- */
+/* ---- Answers, with the device locked ---- */
 
 static void p9_reply(struct p9_req *req)
 {
@@ -115,6 +116,14 @@ static void p9_complete(struct p9_req *req)
 
 static void p9_serve_queue(struct p9 *p9);
 
+/* After answers: tell the driver, and take what had to wait. */
+static void p9_settle(struct p9 *p9)
+{
+    virtq_signal(&p9->v.queues[0]);
+    if (p9->starved && virtio_is_live(&p9->v))
+        p9_serve_queue(p9);
+}
+
 static void p9_collect(void *arg)
 {
     struct p9 *p9 = arg;
@@ -129,27 +138,43 @@ static void p9_collect(void *arg)
         next = req->next;
         p9_complete(req);
     }
-    virtq_signal(&p9->v.queues[0]);
-    if (p9->starved && virtio_is_live(&p9->v))
-        p9_serve_queue(p9);
+    p9_settle(p9);
 }
 
 /* ---- Requests, to the workers and back ---- */
 
+/* The worker is done with it; `later`: for the loop thread to answer. */
+static void p9_retire(struct p9_req *req, bool later)
+{
+    struct p9 *p9 = req->p9;
+
+    pthread_mutex_lock(&p9->mutex);
+    if (later) {
+        req->next = NULL;
+        *p9->finished_last = req;
+        p9->finished_last = &req->next;
+        timer_arm(&p9->finished_timer, 0);
+    }
+    p9->active--;
+    pthread_cond_signal(&p9->idle);
+    pthread_mutex_unlock(&p9->mutex);
+}
+
+/* Never waits for the device: a reset may hold it, and wait for us. */
 static void p9_work(struct pool_job *job)
 {
     struct p9_req *req = container_of(job, struct p9_req, job);
     struct p9 *p9 = req->p9;
 
     p9_serve(p9->server, &req->call);
-    req->next = NULL;
-    pthread_mutex_lock(&p9->mutex);
-    *p9->finished_last = req;
-    p9->finished_last = &req->next;
-    timer_arm(&p9->finished_timer, 0);
-    p9->active--;
-    pthread_cond_signal(&p9->idle);
-    pthread_mutex_unlock(&p9->mutex);
+    if (pthread_mutex_trylock(&p9->v.dev.lock)) {
+        p9_retire(req, true);
+        return;
+    }
+    p9_retire(req, false);
+    p9_complete(req);
+    p9_settle(p9);
+    pthread_mutex_unlock(&p9->v.dev.lock);
 }
 
 static void p9_submit(struct p9_req *req)

@@ -62,9 +62,7 @@ static int p9_getattr(struct p9_work *k)
     if (r)
         return r;
     p9_put64(&k->w, P9_GETATTR_BASIC);
-    r = p9_put_qid(k, k->fid->path_fd);
-    if (r)
-        return r;
+    p9_put_qid_of(k, &attr);
     p9_put32(&k->w, attr.st_mode);
     p9_put32(&k->w, attr.st_uid);
     p9_put32(&k->w, attr.st_gid);

@@ -38,18 +38,23 @@ u64 p9_qid_path(const struct p9_server *server, dev_t dev, ino_t ino)
     return ino ^ (dev - server->root_dev) * UINT64_C(0x9E3779B97F4A7C15);
 }
 
+void p9_put_qid_of(struct p9_work *k, const struct stat *attr)
+{
+    u32 version = (u32)attr->st_mtim.tv_sec ^ (u32)attr->st_mtim.tv_nsec ^ (u32)attr->st_size << 8;
+
+    p9_put(&k->w, S_ISDIR(attr->st_mode) ? 0x80 : S_ISLNK(attr->st_mode) ? 0x02 : 0, 1);
+    p9_put32(&k->w, version);
+    p9_put64(&k->w, p9_qid_path(k->server, attr->st_dev, attr->st_ino));
+}
+
 int p9_put_qid(struct p9_work *k, int path_fd)
 {
     struct stat attr;
     int r = fs_getattr(k->server->fs, path_fd, &attr);
-    u32 version = (u32)attr.st_mtim.tv_sec ^ (u32)attr.st_mtim.tv_nsec ^ (u32)attr.st_size << 8;
 
-    if (r)
-        return r;
-    p9_put(&k->w, S_ISDIR(attr.st_mode) ? 0x80 : S_ISLNK(attr.st_mode) ? 0x02 : 0, 1);
-    p9_put32(&k->w, version);
-    p9_put64(&k->w, p9_qid_path(k->server, attr.st_dev, attr.st_ino));
-    return 0;
+    if (!r)
+        p9_put_qid_of(k, &attr);
+    return r;
 }
 
 int p9_open_flags(u32 flags)

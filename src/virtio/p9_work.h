@@ -49,6 +49,7 @@ int p9_find_other(struct p9_work *k);
 
 /* The identity of what a descriptor stands for. */
 int p9_put_qid(struct p9_work *k, int path_fd);
+void p9_put_qid_of(struct p9_work *k, const struct stat *attr);
 u64 p9_qid_path(const struct p9_server *server, dev_t dev, ino_t ino);
 
 /* Flags of Tlopen and Tlcreate as the host's; what is not for us is left out. */

@@ -9,6 +9,7 @@ import firmware
 import network
 import seed
 import share
+import slots
 import storage
 
 ALL_OFF = ",pit=off,pic=off,rtc=off"
@@ -212,6 +213,10 @@ def shares():
         Case("balloon/free-pages", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t"),
         Case("balloon/free-pages-modern", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t",
              args=modern),
+        Case("share/all-slots", slots.all_used, kernel="vmlinux", append="reboot=t"),
+        Case("share/all-slots-modern", slots.all_used, kernel="bzImage", append="reboot=t",
+             args=("-global", "virtio-mmio.force-legacy=off"), smp=2),
+        Case("share/one-device-too-many", slots.one_too_many, kernel="vmlinux"),
         Case("balloon/target", share.the_target_is_reached, kernel="vmlinux", append="reboot=t"),
         Case("balloon/deflate-on-oom", share.out_of_memory_deflates, kernel="vmlinux", append="reboot=t"),
     ]

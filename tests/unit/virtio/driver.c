@@ -112,7 +112,7 @@ u16 driver_offer(struct driver *d, unsigned n, const struct driver_part *parts, 
         q->next_desc = next;
     }
     store_le16(avail + 4 + 2 * (q->next_avail % DRIVER_QUEUE_SIZE), head);
-    store_le16(avail + 2, ++q->next_avail);
+    __atomic_store_n((u16 *)(void *)(avail + 2), ++q->next_avail, __ATOMIC_RELEASE);
     return head;
 }
 
@@ -133,7 +133,8 @@ bool driver_take(struct driver *d, unsigned n, u16 *head, u32 *written)
     const u8 *used = driver_ptr(d, q->used);
     const u8 *entry = used + 4 + 8 * (q->next_used % DRIVER_QUEUE_SIZE);
 
-    if (load_le16(used + 2) == q->next_used)
+    /* Devices answer on other threads, too. */
+    if (__atomic_load_n((const u16 *)(const void *)(used + 2), __ATOMIC_ACQUIRE) == q->next_used)
         return false;
     q->next_used++;
     if (head)
