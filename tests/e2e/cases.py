@@ -208,7 +208,7 @@ def shares():
     return [
         Case("share/root-none", share.root_none, kernel="vmlinux", mem=256),
         Case("share/root-mapped", share.root_mapped, kernel="vmlinux", mem=256),
-        Case("share/root-passthrough", share.root_passthrough, kernel="bzImage", mem=256, smp=2, args=modern),
+        Case("share/root-passthrough", share.root_passthrough, kernel="bzImage", mem=256, args=modern),
         Case("share/read-only", share.read_only, kernel="vmlinux", append="reboot=t"),
         Case("balloon/free-pages", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t"),
         Case("balloon/free-pages-modern", share.free_pages_are_given_back, kernel="vmlinux", append="reboot=t",
