@@ -106,8 +106,11 @@ static unsigned tlb_page_shift(struct cpu *cpu, gva addr)
 
 static void tlb_drop_region(struct cpu *cpu, gva addr, unsigned shift)
 {
+    unsigned count = (unsigned)MIN(BIT64(shift - 12), TLB_SIZE);
+    unsigned first = (unsigned)(addr >> shift << (shift - 12)) & (TLB_SIZE - 1);
+
     for (unsigned i = 0; i < MMU_CONTEXTS; i++) {
-        for (unsigned j = 0; j < TLB_SIZE; j++) {
+        for (unsigned j = first; j < first + count; j++) {
             struct tlb_entry *e = &cpu->tlbs[i].entries[j];
 
             if (!((e->tag_r ^ addr) >> shift) || !((e->tag_w ^ addr) >> shift) ||
