@@ -64,7 +64,7 @@ size_t net_frame_piece(const u8 *frame, const struct net_segment *segment, size_
 #define NET_TCP_F_PSH 0x08u
 
 /*
- * The next fragment of an IPv4 frame that is larger than `mtu` from byte *at of its payload on, as a frame in `out`; moves
- * *at on. 0 at the end. Other frames come whole.
+ * The next fragment of an IPv4 frame that is larger than `mtu`, from byte *at of its payload on, as a frame in `out`;
+ * moves *at on. 0 at the end. Other frames come whole.
  */
 size_t net_frame_fragment(const u8 *frame, size_t size, size_t *at, size_t mtu, u8 *out);
