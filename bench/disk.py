@@ -30,7 +30,8 @@ def build(folder):
 def run(command, args, kernel, ramdisk, disk, khz):
     append = f"console=ttyS0 quiet panic=-1 reboot=t tsc=reliable tsc_early_khz={khz} {args.append}"
     drive = f"id=d,if=none,file={disk},format={args.format},{args.drive}"
-    done = subprocess.run([*command, "-M", "microvm,acpi=off", "-cpu", "max", "-m", "512m", "-smp", str(args.smp), "-nodefaults",
+    done = subprocess.run([*command, "-M", "microvm,acpi=off", "-cpu", "max", "-m", "512m",
+                           "-smp", str(args.smp), "-nodefaults",
                            "-nographic", "-no-reboot", "-serial", "stdio", "-kernel", kernel, "-initrd", str(ramdisk),
                            "-append", append, "-drive", drive, "-device", "virtio-blk-device,drive=d"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=args.timeout, check=False)
@@ -68,8 +69,8 @@ def main():
                 results[name].append(run(command, args, kernel, ramdisk, disk, khz))
     first = next(iter(results.values()))[0]
     rows = {what: [common.median([run[what] for run in results[name]]) for name in engines] for what in first}
-    common.table(f"virtio-blk, {args.format}, {args.drive}, {args.smp} CPU, median of {args.runs} (more is better)", rows,
-                 engines)
+    title = f"virtio-blk, {args.format}, {args.drive}, {args.smp} CPU, median of {args.runs} (more is better)"
+    common.table(title, rows, engines)
 
 
 if __name__ == "__main__":

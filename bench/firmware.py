@@ -139,7 +139,8 @@ def main():
         folder = pathlib.Path(name)
         guests = {"rom": first_firmware(folder), "first": first_kernel(folder), "kernel": vmlinux,
                   "stopped": stopped_kernel(vmlinux, folder), "initrd": common.script("make-initrd.sh"),
-                  "append": f"console=ttyS0 quiet panic=-1 reboot=t run=off end=reboot tsc_early_khz={common.tsc_khz()}"}
+                  "append": "console=ttyS0 quiet panic=-1 reboot=t run=off end=reboot "
+                            f"tsc_early_khz={common.tsc_khz()}"}
         ways = make_ways(args, guests)
         for _ in range(args.runs):
             for way in ways:

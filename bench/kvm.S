@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guests of a few instructions from the PVH entry on, by -DGUEST_...: a byte on the debug console (port 0xE9), or on the
- * serial port, and then a triple fault; a triple fault at once; or a byte on the serial port and sleep.
+ * Guests of a few instructions from the PVH entry on, by -DGUEST_...: a byte on the debug console (port 0xE9), or on
+ * the serial port, and then a triple fault; a triple fault at once; or a byte on the serial port and sleep.
  */
     .intel_syntax noprefix
 

@@ -45,7 +45,8 @@ mount -t ext4 /dev/vda /root
 exec switch_root /root /init
 END
   chmod 755 "$work/root/init"
-  (cd "$work/root" && find . | LC_ALL=C sort | "$kernel/busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$work/initrd.cpio"
+  (cd "$work/root" && find . | LC_ALL=C sort | "$kernel/busybox" cpio -o -H newc -R 0:0 2>/dev/null) \
+    >"$work/initrd.cpio"
   mv "$work/initrd.cpio" "$initrd"
 fi
 printf '%s\n' "$initrd"

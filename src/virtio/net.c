@@ -630,7 +630,7 @@ struct virtio *nic_new(const struct nic_config *config, struct net *net, struct 
     nic->ops.features = nic_offer(config, net);
     nic->ops.features_legacy = nic->ops.features & VIRTIO_NET_F_GSO;
     nic->ops.features &= ~VIRTIO_NET_F_GSO;
-    nic->pairs_max = nic->ops.features & VIRTIO_NET_F_MQ ? net->queues : 1;
+    nic->pairs_max = net && nic->ops.features & VIRTIO_NET_F_MQ ? net->queues : 1;
     nic->header = NIC_HEADER_LEGACY;
     nic->state.status = net && net->link_up ? VIRTIO_NET_S_LINK_UP : 0;
     nic_fill_config(nic, config);

@@ -242,5 +242,7 @@ void t_flags_lose_registers(struct t *t, u32 regs)
 
 struct t_recipe t_flags_recipe(const struct t *t)
 {
-    return t->memory ? (struct t_recipe){ .kind = T_RECIPE_NONE } : t->recipe;
+    static const struct t_recipe none = { .kind = T_RECIPE_NONE };
+
+    return t->memory ? none : t->recipe;
 }

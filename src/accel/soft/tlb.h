@@ -15,7 +15,7 @@ enum tlb_flush {
     TLB_FLUSH_PCID,  /* INVPCID type 0 or 1 of PCID `addr` */
 };
 
-/* The entry that `addr` was given belongs to a page of 1 << `shift` bytes: a flush of any address in it takes them all. */
+/* The entry that `addr` was given belongs to a page of 1 << `shift` bytes: a flush of any address in it takes all. */
 void tlb_note_large(struct cpu *cpu, gva addr, unsigned shift);
 
 /* Call after the register has its new value. */

@@ -566,7 +566,7 @@ static struct t_undo t_remember(const struct t *t)
 {
     struct t_undo undo = { t->e, t->stub_count, t->data, t->host, t->memory, t->recipe, 0 };
 
-    for (unsigned i = 0; i < t->group_count; i++)
+    for (unsigned i = 0; i < MIN(t->group_count, T_GROUPS_MAX); i++)
         undo.open |= (u32)t->groups[i].open << i;
     return undo;
 }
