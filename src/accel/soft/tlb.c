@@ -21,6 +21,8 @@ static void tlb_update_key(struct cpu *cpu)
 {
     u64 generation = cpu->mode & MODE_CPL3 ? cpu->tlb_gen : cpu->jmp_kernel_gen;
 
+    /* The analyzer loses jmp_kernel_gen at the memset of another member. */
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
     cpu->jmp_key = cpu->jmp_epoch << 32 | generation << 16 | cpu->mode;
 }
 
