@@ -112,10 +112,20 @@ static unsigned t_describe(const struct t *t, const struct insn *in, const struc
     return count;
 }
 
+/* Not so far from the base that sums and differences of distances could overflow. */
+static bool t_is_near(i32 at)
+{
+    return at > -0x20000000 && at < 0x20000000;
+}
+
 static void t_group_join(struct t *t, const struct t_access *a)
 {
-    i32 at = a->at + t->moved[a->base], end = at + a->size;
+    i32 at, end;
 
+    if (!t_is_near(a->at))
+        return;
+    at = a->at + t->moved[a->base];
+    end = at + a->size;
     for (unsigned i = 0; i < t->group_count; i++) {
         struct t_group *g = &t->groups[i];
         i32 low = MIN(g->low, at), high = MAX(g->high, end);
@@ -204,8 +214,12 @@ void t_registers_change(struct t *t, const struct insn *in, const struct t_row *
 
 static struct t_group *t_group_of(struct t *t, unsigned base, i32 at, unsigned size, bool write)
 {
-    i32 low = at + t->moved[base], high = low + (i32)size;
+    i32 low, high;
 
+    if (!t_is_near(at))
+        return NULL;
+    low = at + t->moved[base];
+    high = low + (i32)size;
     for (unsigned i = 0; i < t->group_count; i++) {
         struct t_group *g = &t->groups[i];
 
