@@ -4,8 +4,6 @@
  *
  * A new KVM CPU is in power-on state (SDM vol. 3A, table 9-1). What it is then is kept, and a reset puts it back.
  */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +12,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "machine/boot_state.h"
 #include "machine/machine.h"
 
@@ -276,27 +275,7 @@ void kvm_regs_set_boot(struct vcpu *vcpu, const struct cpu_boot_state *state)
 
 /* --- Dump --- */
 
-struct dump {
-    char *text;
-    size_t size, used;
-};
-
-static void dump_add(struct dump *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void dump_add(struct dump *d, const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    if (d->used + 1 >= d->size)
-        return;
-    va_start(args, format);
-    n = vsnprintf(d->text + d->used, d->size - d->used, format, args);
-    va_end(args);
-    d->used = MIN(d->used + (size_t)MAX(n, 0), d->size - 1);
-}
-
-static void dump_gprs(struct dump *d, const struct kvm_regs *r)
+static void dump_gprs(struct text *d, const struct kvm_regs *r)
 {
     const struct {
         const char *name;
@@ -309,13 +288,13 @@ static void dump_gprs(struct dump *d, const struct kvm_regs *r)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(gprs); i++)
-        dump_add(d, "%s=%016llx%c", gprs[i].name, (unsigned long long)gprs[i].value,
+        text_add(d, "%s=%016llx%c", gprs[i].name, (unsigned long long)gprs[i].value,
                  i % 4 == 3 ? '\n' : ' ');
-    dump_add(d, "RIP=%016llx RFL=%08llx\n", (unsigned long long)r->rip,
+    text_add(d, "RIP=%016llx RFL=%08llx\n", (unsigned long long)r->rip,
              (unsigned long long)r->rflags);
 }
 
-static void dump_segments(struct dump *d, const struct kvm_sregs *s)
+static void dump_segments(struct text *d, const struct kvm_sregs *s)
 {
     const struct {
         const char *name;
@@ -326,13 +305,13 @@ static void dump_segments(struct dump *d, const struct kvm_sregs *s)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         const struct kvm_segment *g = rows[i].segment;
 
-        dump_add(d, "%-3s=%04x %016llx %08x type %x s %u dpl %u p %u db %u l %u g %u\n",
+        text_add(d, "%-3s=%04x %016llx %08x type %x s %u dpl %u p %u db %u l %u g %u\n",
                  rows[i].name, g->selector, (unsigned long long)g->base, g->limit, g->type, g->s,
                  g->dpl, g->present, g->db, g->l, g->g);
     }
-    dump_add(d, "GDT=     %016llx %04x\nIDT=     %016llx %04x\n", (unsigned long long)s->gdt.base,
+    text_add(d, "GDT=     %016llx %04x\nIDT=     %016llx %04x\n", (unsigned long long)s->gdt.base,
              s->gdt.limit, (unsigned long long)s->idt.base, s->idt.limit);
-    dump_add(d, "CR0=%08llx CR2=%016llx CR3=%016llx CR4=%08llx EFER=%llx APIC=%llx\n",
+    text_add(d, "CR0=%08llx CR2=%016llx CR3=%016llx CR4=%08llx EFER=%llx APIC=%llx\n",
              (unsigned long long)s->cr0, (unsigned long long)s->cr2, (unsigned long long)s->cr3,
              (unsigned long long)s->cr4, (unsigned long long)s->efer,
              (unsigned long long)s->apic_base);
@@ -351,24 +330,24 @@ static int dump_byte(const struct kvm_cpu *cpu, u64 linear)
 }
 
 /* The instruction's bytes, <marked>, with those before it. */
-static void dump_code(struct dump *d, const struct kvm_cpu *cpu, u64 linear)
+static void dump_code(struct text *d, const struct kvm_cpu *cpu, u64 linear)
 {
-    dump_add(d, "Code=");
+    text_add(d, "Code=");
     for (u64 i = 0; i < 2 * REGS_CODE_BYTES; i++) {
         int byte = dump_byte(cpu, linear - REGS_CODE_BYTES + i);
 
         if (byte < 0)
-            dump_add(d, " ??");
+            text_add(d, " ??");
         else
-            dump_add(d, i == REGS_CODE_BYTES ? " <%02x>" : " %02x", (unsigned)byte);
+            text_add(d, i == REGS_CODE_BYTES ? " <%02x>" : " %02x", (unsigned)byte);
     }
-    dump_add(d, "\n");
+    text_add(d, "\n");
 }
 
 void kvm_regs_dump(struct vcpu *vcpu, char *text, size_t size)
 {
     struct kvm_cpu *cpu = vcpu->accel;
-    struct dump d = { .text = text, .size = size };
+    struct text d = { .bytes = text, .size = size };
     struct kvm_regs regs;
     struct kvm_sregs sregs;
 

@@ -1,32 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* struct insn to text, Intel syntax, from the same rows that it was decoded by. */
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "accel/soft/decode.h"
+#include "base/text.h"
 
 struct printer {
-    char *text;
-    size_t size, used;
+    struct text text;
     const struct insn *in;
     const struct insn_row *row;
     u64 rip;
     u32 mode;
 };
-
-__attribute__((format(printf, 2, 3))) static void print(struct printer *p, const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(p->text + p->used, p->size - p->used, format, args);
-    va_end(args);
-    if (n > 0)
-        p->used = MIN(p->used + (size_t)n, p->size - 1);
-}
 
 /* A part of "a/b/c" (or "a:b:c"), counted from 0; the last one when there are fewer. */
 static void print_choice(struct printer *p, const char *names, char separator, unsigned choice)
@@ -38,7 +24,7 @@ static void print_choice(struct printer *p, const char *names, char separator, u
         if (!end || !choice)
             break;
     }
-    print(p, "%.*s", (int)(end ? (size_t)(end - names) : strlen(names)), names);
+    text_add(&p->text, "%.*s", (int)(end ? (size_t)(end - names) : strlen(names)), names);
 }
 
 static void print_name(struct printer *p)
@@ -46,9 +32,9 @@ static void print_name(struct printer *p)
     const struct insn *in = p->in;
 
     if (in->flags & INSN_LOCK)
-        print(p, "lock ");
+        text_add(&p->text, "lock ");
     if (p->row->class == CLASS_STRING && in->flags & (INSN_REP | INSN_REPNE))
-        print(p, in->flags & INSN_REP ? "rep " : "repnz ");
+        text_add(&p->text, in->flags & INSN_REP ? "rep " : "repnz ");
     if (strchr(p->row->name, ':'))
         print_choice(p, p->row->name, ':', insn_asz(in) - 1);
     else
@@ -80,11 +66,11 @@ static void print_gpr(struct printer *p, unsigned reg, unsigned bytes)
     static const char *const high[4] = { "ah", "ch", "dh", "bh" };
 
     if (bytes != 1)
-        print(p, "%s", gpr_names[bytes_log2(bytes)][reg & 15]);
+        text_add(&p->text, "%s", gpr_names[bytes_log2(bytes)][reg & 15]);
     else if (reg & 1)
-        print(p, "%s", high[reg >> 3 & 3]);
+        text_add(&p->text, "%s", high[reg >> 3 & 3]);
     else
-        print(p, "%s", gpr_names[0][reg >> 3 & 15]);
+        text_add(&p->text, "%s", gpr_names[0][reg >> 3 & 15]);
 }
 
 static void print_register(struct printer *p, const struct operand_kind *kind, unsigned reg,
@@ -92,14 +78,14 @@ static void print_register(struct printer *p, const struct operand_kind *kind, u
 {
     switch ((enum operand_file)kind->file) {
     case FILE_GPR: print_gpr(p, reg, bytes); break;
-    case FILE_SEG: print(p, "%s", seg_names[reg & 7]); break;
-    case FILE_CR: print(p, "cr%u", reg); break;
-    case FILE_DR: print(p, "dr%u", reg); break;
-    case FILE_ST: print(p, "st(%u)", reg); break;
-    case FILE_MMX: print(p, "mm%u", reg); break;
-    case FILE_XMM: print(p, "%cmm%u", bytes == 32 ? 'y' : 'x', reg); break;
+    case FILE_SEG: text_add(&p->text, "%s", seg_names[reg & 7]); break;
+    case FILE_CR: text_add(&p->text, "cr%u", reg); break;
+    case FILE_DR: text_add(&p->text, "dr%u", reg); break;
+    case FILE_ST: text_add(&p->text, "st(%u)", reg); break;
+    case FILE_MMX: text_add(&p->text, "mm%u", reg); break;
+    case FILE_XMM: text_add(&p->text, "%cmm%u", bytes == 32 ? 'y' : 'x', reg); break;
     case FILE_NONE:
-    default: print(p, "?"); break;
+    default: text_add(&p->text, "?"); break;
     }
 }
 
@@ -117,13 +103,13 @@ static void print_size(struct printer *p, unsigned bytes)
 
     for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
         if (sizes[i].bytes == bytes)
-            print(p, "%s PTR ", sizes[i].name);
+            text_add(&p->text, "%s PTR ", sizes[i].name);
 }
 
 static void print_segment(struct printer *p, unsigned usual)
 {
     if (p->in->seg != usual)
-        print(p, "%s:", seg_names[p->in->seg & 7]);
+        text_add(&p->text, "%s:", seg_names[p->in->seg & 7]);
 }
 
 static void print_disp(struct printer *p, bool alone)
@@ -132,9 +118,9 @@ static void print_disp(struct printer *p, bool alone)
     i64 disp = p->in->disp;
 
     if (alone)
-        print(p, "0x%" PRIx64, (u64)disp & masks[insn_asz(p->in)]);
+        text_add(&p->text, "0x%" PRIx64, (u64)disp & masks[insn_asz(p->in)]);
     else if (disp)
-        print(p, "%c0x%" PRIx64, disp < 0 ? '-' : '+', (u64)(disp < 0 ? -disp : disp));
+        text_add(&p->text, "%c0x%" PRIx64, disp < 0 ? '-' : '+', (u64)(disp < 0 ? -disp : disp));
 }
 
 /* RIP-relative operands are printed as the address that they come to: [rip 0x401000]. */
@@ -146,20 +132,20 @@ static void print_rip_relative(struct printer *p)
 
     if (insn_asz(in) == 2)
         addr = (u32)addr;
-    print(p, "[%s 0x%" PRIx64 "]", insn_asz(in) == 2 ? "eip" : "rip", addr);
+    text_add(&p->text, "[%s 0x%" PRIx64 "]", insn_asz(in) == 2 ? "eip" : "rip", addr);
 }
 
 static void print_index(struct printer *p, bool plus, unsigned file_bytes)
 {
     const struct insn *in = p->in;
 
-    print(p, "%s", plus ? "+" : "");
+    text_add(&p->text, "%s", plus ? "+" : "");
     if (p->row->attr & ATTR_VSIB)
-        print(p, "%cmm%u", file_bytes == 32 ? 'y' : 'x', in->index);
+        text_add(&p->text, "%cmm%u", file_bytes == 32 ? 'y' : 'x', in->index);
     else
-        print(p, "%s", gpr_names[insn_asz(in)][in->index & 15]);
+        text_add(&p->text, "%s", gpr_names[insn_asz(in)][in->index & 15]);
     if (insn_asz(in) != 1)
-        print(p, "*%u", 1u << in->scale);
+        text_add(&p->text, "*%u", 1u << in->scale);
 }
 
 static void print_memory(struct printer *p, unsigned bytes)
@@ -173,13 +159,13 @@ static void print_memory(struct printer *p, unsigned bytes)
         print_rip_relative(p);
         return;
     }
-    print(p, "[");
+    text_add(&p->text, "[");
     if (base)
-        print(p, "%s", gpr_names[insn_asz(in)][in->base]);
+        text_add(&p->text, "%s", gpr_names[insn_asz(in)][in->base]);
     if (index)
         print_index(p, base, in->flags & INSN_VEX_L ? 32 : 16);
     print_disp(p, !base && !index);
-    print(p, "]");
+    text_add(&p->text, "]");
 }
 
 static void print_string_memory(struct printer *p, unsigned bytes, bool source)
@@ -187,7 +173,7 @@ static void print_string_memory(struct printer *p, unsigned bytes, bool source)
     const char *reg = gpr_names[insn_asz(p->in)][source ? RSI : RDI];
 
     print_size(p, bytes);
-    print(p, "%s:[%s]", seg_names[source ? p->in->seg : SEG_ES], reg);
+    text_add(&p->text, "%s:[%s]", seg_names[source ? p->in->seg : SEG_ES], reg);
 }
 
 /* --- Operands --- */
@@ -202,7 +188,7 @@ static void print_immediate(struct printer *p, const struct operand_kind *kind, 
         value = place ? value >> 16 : value & 0xFFFF; /* ENTER */
     if (bits < 64)
         value &= BIT64(bits) - 1;
-    print(p, "0x%" PRIx64, value);
+    text_add(&p->text, "0x%" PRIx64, value);
 }
 
 static void print_target(struct printer *p)
@@ -211,7 +197,7 @@ static void print_target(struct printer *p)
 
     if (!(p->mode & MODE_CS_L))
         target &= insn_osz(p->in) == 1 ? 0xFFFF : 0xFFFFFFFF;
-    print(p, "0x%" PRIx64, target);
+    text_add(&p->text, "0x%" PRIx64, target);
 }
 
 static void print_rm(struct printer *p, const struct operand_kind *kind, unsigned bytes)
@@ -224,7 +210,7 @@ static void print_rm(struct printer *p, const struct operand_kind *kind, unsigne
 
 static void print_moffs(struct printer *p)
 {
-    print(p, "%s:0x%" PRIx64, seg_names[p->in->seg & 7], p->in->imm);
+    text_add(&p->text, "%s:0x%" PRIx64, seg_names[p->in->seg & 7], p->in->imm);
 }
 
 static void print_fixed(struct printer *p, const struct operand_kind *kind, unsigned bytes)
@@ -253,8 +239,8 @@ static void print_operand(struct printer *p, unsigned place)
     case SRC_SIMM: print_immediate(p, kind, place); break;
     case SRC_REL: print_target(p); break;
     case SRC_MOFFS: print_moffs(p); break;
-    case SRC_FAR: print(p, "0x%x:0x%x", (unsigned)(in->imm >> 32), (u32)in->imm); break;
-    case SRC_ONE: print(p, "1"); break;
+    case SRC_FAR: text_add(&p->text, "0x%x:0x%x", (unsigned)(in->imm >> 32), (u32)in->imm); break;
+    case SRC_ONE: text_add(&p->text, "1"); break;
     case SRC_RSI: print_string_memory(p, bytes, true); break;
     case SRC_RDI: print_string_memory(p, bytes, false); break;
     case SRC_NONE:
@@ -264,14 +250,16 @@ static void print_operand(struct printer *p, unsigned place)
 
 char *insn_print(const struct insn *in, u64 rip, u32 mode, char *text, size_t size)
 {
-    struct printer p = {
-        .text = text, .size = size, .in = in, .row = &insn_rows[in->row], .rip = rip, .mode = mode
-    };
+    struct printer p = { .text = { .bytes = text, .size = size },
+                         .in = in,
+                         .row = &insn_rows[in->row],
+                         .rip = rip,
+                         .mode = mode };
 
     text[0] = 0;
     print_name(&p);
     for (unsigned i = 0; i < 4 && p.row->op[i] != OP__; i++) {
-        print(&p, i ? "," : " ");
+        text_add(&p.text, i ? "," : " ");
         print_operand(&p, i);
     }
     return text;

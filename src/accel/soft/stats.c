@@ -3,8 +3,6 @@
 #include "accel/soft/stats.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +10,7 @@
 #include "accel/soft/decode.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "machine/vcpu.h"
 
 /* So many of the most frequent handlers and vectors are listed. */
@@ -29,24 +28,8 @@ static const char *const stats_return_names[STATS_RETURNS] = {
     [STATS_LINK] = "to be linked",
 };
 
-/* A line of the log that grows. */
-struct stats_line {
-    char text[1000];
-    size_t used;
-};
-
-static __attribute__((format(printf, 2, 3))) void stats_add(struct stats_line *line,
-                                                            const char *format, ...)
-{
-    size_t room = sizeof(line->text) - line->used;
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(line->text + line->used, room, format, args);
-    va_end(args);
-    line->used += MIN((size_t)MAX(n, 0), room - 1);
-}
+/* The longest line of the log. */
+#define STATS_LINE 1000
 
 /* Ticks of a clock that is read quickly. */
 static u64 stats_now(void)
@@ -124,15 +107,16 @@ static void stats_log_returns(const struct cpu *cpu)
 {
     const struct stats *s = cpu->stats;
     u64 entered = s->entries[STATS_TRANSLATED] + s->returns[STATS_LINK];
-    struct stats_line line = { .used = 0 };
+    char bytes[STATS_LINE];
+    struct text line = { bytes, sizeof(bytes), 0 };
 
     log_line("cpu %u: %" PRIu64 " translated blocks run, %.2f %% of them from another one",
              cpu->vcpu->id, cpu->stat_translated,
              stats_percent(cpu->stat_translated - MIN(entered, cpu->stat_translated),
                            cpu->stat_translated));
     for (unsigned i = 0; i < STATS_RETURNS; i++)
-        stats_add(&line, "%s %s %" PRIu64, i ? "," : "", stats_return_names[i], s->returns[i]);
-    log_line("cpu %u: back from translated code:%s", cpu->vcpu->id, line.text);
+        text_add(&line, "%s %s %" PRIu64, i ? "," : "", stats_return_names[i], s->returns[i]);
+    log_line("cpu %u: back from translated code:%s", cpu->vcpu->id, bytes);
 }
 
 static unsigned stats_largest(const u64 *counts, unsigned count)
@@ -146,44 +130,45 @@ static unsigned stats_largest(const u64 *counts, unsigned count)
 }
 
 /* The most frequent of `counts`, each as "NAME COUNT" by `print`. They are 0 afterwards. */
-static void stats_list(struct stats_line *line, u64 *counts, unsigned count,
-                       void (*print)(struct stats_line *line, unsigned index))
+static void stats_list(struct text *line, u64 *counts, unsigned count,
+                       void (*print)(struct text *line, unsigned index))
 {
     for (unsigned listed = 0; listed < STATS_LISTED; listed++) {
         unsigned at = stats_largest(counts, count);
 
         if (!counts[at])
             return;
-        stats_add(line, "%s ", listed ? "," : "");
+        text_add(line, "%s ", listed ? "," : "");
         print(line, at);
-        stats_add(line, " %" PRIu64, counts[at]);
+        text_add(line, " %" PRIu64, counts[at]);
         counts[at] = 0;
     }
 }
 
-static void stats_print_row(struct stats_line *line, unsigned index)
+static void stats_print_row(struct text *line, unsigned index)
 {
-    stats_add(line, "%s", insn_rows[index].name);
+    text_add(line, "%s", insn_rows[index].name);
 }
 
-static void stats_print_vector(struct stats_line *line, unsigned index)
+static void stats_print_vector(struct text *line, unsigned index)
 {
-    stats_add(line, "0x%02x", index);
+    text_add(line, "0x%02x", index);
 }
 
 static void stats_log_lists(struct cpu *cpu)
 {
     static const char *const kinds[2] = { "exceptions", "interrupts" };
     struct stats *s = cpu->stats;
-    struct stats_line line = { .used = 0 };
+    char bytes[STATS_LINE];
+    struct text line = { bytes, sizeof(bytes), 0 };
 
     stats_list(&line, s->handlers, insn_row_count, stats_print_row);
     log_line("cpu %u: %" PRIu64 " instructions left to their handlers by translated code:%s",
-             cpu->vcpu->id, s->handled, line.used ? line.text : " none");
+             cpu->vcpu->id, s->handled, line.used ? bytes : " none");
     for (unsigned kind = 0; kind < 2; kind++) {
-        line = (struct stats_line){ .used = 0 };
+        line.used = 0;
         stats_list(&line, s->vectors[kind], 256, stats_print_vector);
-        log_line("cpu %u: %s:%s", cpu->vcpu->id, kinds[kind], line.used ? line.text : " none");
+        log_line("cpu %u: %s:%s", cpu->vcpu->id, kinds[kind], line.used ? bytes : " none");
     }
 }
 
